@@ -1,0 +1,1 @@
+"""What there is: events, turns, tables, model providers and the vector store."""

@@ -1,0 +1,57 @@
+"""What a turn needs: who asks what, in which session, with which options."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from utils.errors import Language
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """A session is named by its owner and its id, everywhere; another owner's session does not exist."""
+
+    owner: str
+    session_id: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.session_id}"  # neither part may hold a slash
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture that came with a message. `path` is relative to the upload folder."""
+
+    filename: str
+    path: str
+    media_type: str
+    ocr_text: str = ""
+    description: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "filename": self.filename,
+            "path": self.path,
+            "media_type": self.media_type,
+            "ocr_text": self.ocr_text,
+            "description": self.description,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question. `stream` is None where the wire format decides; `language` is that of messages for people."""
+
+    key: SessionKey
+    message: str
+    system_prompt: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stream: bool = False
+    temporary: bool = False
+    language: Language = "en"
+    attachments: tuple[Attachment, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+MessageStatus = Literal["complete", "running", "failed", "stopped", "interrupted"]

@@ -1,0 +1,1 @@
+"""What is done: turns, documents, retrieval, images, audio."""

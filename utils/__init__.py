@@ -1,0 +1,1 @@
+"""With what: settings, errors, session storage, file and web access."""

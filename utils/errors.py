@@ -1,0 +1,236 @@
+"""Every error that a client can see, as one tree.
+
+ChatError
+├── BadRequest                400  invalid_json
+├── Unauthorized              401
+├── Forbidden                 403
+├── NotFound                  404
+├── MethodNotAllowed          405
+├── Conflict                  409
+│   └── TurnInProgress             turn_in_progress
+├── TooLarge                  413
+├── UnsupportedType           415
+├── InvalidField              422
+│   ├── DocumentUnreadable         document_unreadable
+│   └── UrlNotAllowed              url_not_allowed
+├── RateLimited               429
+├── UpstreamError             502  a model, or a tool's upstream, failed
+├── Unavailable               503
+│   ├── StoreUnavailable           Redis, SQL or the vector store is away
+│   ├── UpstreamBusy               an upstream said 429 or 503
+│   └── ProviderNotConfigured
+└── UpstreamTimeout           504
+
+A vendor's exception is translated into one of these at the border where it occurs. A message never holds a key, a path, a
+stack trace or an upstream's body: what helps the operator goes to the log.
+"""
+
+from typing import Any, ClassVar, Literal
+
+Language = Literal["en", "zh"]
+
+
+class ChatError(Exception):
+    """An error with an HTTP status, a stable code and a message in both languages.
+
+    `params` fill the placeholders of the message; `retry_after` is in seconds; `errors` lists field errors as
+    `{"field": "…", "message": "…"}`.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+    en: ClassVar[str] = "Something went wrong on the server."
+    zh: ClassVar[str] = "服务器内部出错。"
+
+    def __init__(
+        self, *, retry_after: float | None = None, errors: list[dict[str, Any]] | None = None, **params: object
+    ) -> None:
+        self.retry_after = retry_after
+        self.errors = errors or []
+        self.params = params
+        super().__init__(self.message("en"))
+
+    def message(self, language: Language) -> str:
+        """The sentence a person reads, in `language`."""
+        return (self.zh if language == "zh" else self.en).format(**self.params)
+
+
+class BadRequest(ChatError):
+    status = 400
+    code = "invalid_json"
+    title = "Bad request"
+    en = "The body is not valid JSON."
+    zh = "请求体不是有效的 JSON。"
+
+
+class Unauthorized(ChatError):
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+    en = "A valid key is needed."
+    zh = "需要有效的密钥。"
+
+
+class Forbidden(ChatError):
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
+    en = "You may not do this."
+    zh = "您无权执行此操作。"
+
+
+class NotFound(ChatError):
+    """`what` names the kind of thing: a session, a document."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+    en = "There is no such {what}."
+    zh = "找不到该对象（{what}）。"
+
+
+class MethodNotAllowed(ChatError):
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+    en = "This address does not take {method}."
+    zh = "此地址不支持 {method} 方法。"
+
+
+class Conflict(ChatError):
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+    en = "The request conflicts with the present state."
+    zh = "请求与当前状态冲突。"
+
+
+class TurnInProgress(Conflict):
+    code = "turn_in_progress"
+    title = "A turn is in progress"
+    en = "Another answer is being generated in this session. Wait for it or stop it."
+    zh = "该会话正在生成另一条回答，请等待其完成或先停止它。"
+
+
+class TooLarge(ChatError):
+    status = 413
+    code = "too_large"
+    title = "Too large"
+    en = "The body is larger than the {limit} bytes allowed."
+    zh = "请求体超过允许的 {limit} 字节。"
+
+
+class UnsupportedType(ChatError):
+    """`type` is what was found: a media type or the ending of a name."""
+
+    status = 415
+    code = "unsupported_type"
+    title = "Unsupported type"
+    en = "Files or bodies of the type {type} are not accepted."
+    zh = "不支持 {type} 类型的文件或请求体。"
+
+
+class InvalidField(ChatError):
+    status = 422
+    code = "invalid_field"
+    title = "Invalid field"
+    en = "A field of the request is invalid."
+    zh = "请求中的某个字段无效。"
+
+
+class DocumentUnreadable(InvalidField):
+    """`reason` is a key of `REASONS`: why no text could be had from the file."""
+
+    code = "document_unreadable"
+    title = "Document unreadable"
+    en = "The document cannot be read: {reason}."
+    zh = "无法读取该文档：{reason}。"
+
+    REASONS: ClassVar[dict[str, tuple[str, str]]] = {
+        "damaged": ("the file is damaged", "文件已损坏"),
+        "encrypted": ("it needs a password", "文件需要密码"),
+        "empty": ("it holds no text", "文件中没有文字"),
+        "too_complex": ("reading it takes more time or memory than allowed", "读取所需的时间或内存超过限制"),
+        "too_many_pages": ("it has more pages than allowed", "页数超过限制"),
+        "too_large": ("it grows larger than allowed when it is unpacked", "解压后超过限制"),
+    }
+
+    def __init__(self, reason: str = "damaged") -> None:
+        self.reason = reason
+        super().__init__(reason=reason)
+
+    def message(self, language: Language) -> str:
+        en, zh = self.REASONS[self.reason]
+        return self.zh.format(reason=zh) if language == "zh" else self.en.format(reason=en)
+
+
+class UrlNotAllowed(InvalidField):
+    code = "url_not_allowed"
+    title = "URL not allowed"
+    en = "This address may not be visited."
+    zh = "不允许访问该地址。"
+
+
+class RateLimited(ChatError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+    en = "Too many requests. Try again later."
+    zh = "请求过于频繁，请稍后再试。"
+
+
+class UpstreamError(ChatError):
+    """`upstream` names the service: the language model, the web search."""
+
+    status = 502
+    code = "upstream_failed"
+    title = "Upstream failed"
+    en = "The upstream service failed: {upstream}."
+    zh = "上游服务出错：{upstream}。"
+
+
+class Unavailable(ChatError):
+    status = 503
+    code = "unavailable"
+    title = "Unavailable"
+    en = "The service is not available at the moment. Try again later."
+    zh = "服务暂时不可用，请稍后再试。"
+
+    def __init__(self, *, retry_after: float | None = 5, **params: object) -> None:
+        super().__init__(retry_after=retry_after, **params)
+
+
+class StoreUnavailable(Unavailable):
+    """`store` is one of redis, database, vector_store."""
+
+    code = "store_unavailable"
+    en = "A store is not available at the moment: {store}. Try again later."
+    zh = "存储服务暂时不可用：{store}，请稍后再试。"
+
+
+class UpstreamBusy(Unavailable):
+    code = "upstream_busy"
+    title = "Upstream busy"
+    en = "The upstream service is busy: {upstream}. Try again later."
+    zh = "上游服务繁忙：{upstream}，请稍后再试。"
+
+
+class ProviderNotConfigured(Unavailable):
+    """`setting` is the name of the setting that is missing."""
+
+    code = "provider_not_configured"
+    title = "Not configured"
+    en = "This needs a setting of the operator: {setting}."
+    zh = "此功能需要管理员设置 {setting}。"
+
+    def __init__(self, *, setting: str) -> None:
+        super().__init__(retry_after=60, setting=setting)
+
+
+class UpstreamTimeout(ChatError):
+    status = 504
+    code = "upstream_timeout"
+    title = "Upstream timeout"
+    en = "The upstream service did not answer in time: {upstream}."
+    zh = "上游服务未及时响应：{upstream}。"

@@ -1,0 +1,219 @@
+"""The settings: one frozen model, filled from the environment and `.env`, then `config.py`, then the defaults.
+
+`config.py` is data: it is read, never imported. Every fault is reported at once when the program starts.
+`python -m utils.settings` prints `config.py.example`, made from the descriptions below.
+"""
+
+import runpy
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+DASHSCOPE_URL = "https://dashscope.aliyuncs.com"
+NO_KEY = SecretStr("")
+Names = Annotated[tuple[str, ...], NoDecode]  # in the environment: names with commas between them
+
+Section = Literal["Server", "Chat model", "Turns", "Other models", "Stores", "Documents", "Web tools"]
+
+
+def _setting(default: Any, section: Section, description: str, **limits: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"section": section}, **limits)
+
+
+class ConfigFile(PydanticBaseSettingsSource):
+    """The upper-case names of `config.py`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # the whole file is read at once, in __call__
+
+    def __call__(self) -> dict[str, Any]:
+        path = ROOT / "config.py"
+        if not path.is_file():
+            return {}
+        return {name: value for name, value in runpy.run_path(str(path)).items() if name.isupper()}
+
+
+class Settings(BaseSettings):
+    """Times are in seconds and sizes in bytes unless a description says otherwise."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, case_sensitive=True, env_file=ROOT / ".env", env_ignore_empty=True
+    )
+
+    HOST: str = _setting("127.0.0.1", "Server", "Address to listen on.")
+    PORT: int = _setting(5000, "Server", "Port to listen on.", ge=0, le=65535)
+    WORKERS: int = _setting(2, "Server", "Web worker processes.", ge=1)
+    THREADS: int = _setting(400, "Server", "Requests that one worker serves at once; a stream holds one.", ge=1)
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "Server", "Least level that is logged.")
+    DATA_DIR: Path = _setting(Path("data"), "Server", "Folder of the bundled stores and of SQLite.")
+    UPLOAD_DIR: Path = _setting(Path("uploads"), "Server", "Folder of uploaded files.")
+
+    LLM_PROVIDER: str = _setting(
+        "",
+        "Chat model",
+        "openai_compatible, anthropic, ollama or offline. Empty: chosen by what is set below, offline when nothing is.",
+    )
+    LLM_API_KEY: SecretStr = _setting(NO_KEY, "Chat model", "Key of the chat model.")
+    LLM_API_URL: str = _setting(
+        "", "Chat model", "Base URL, with or without /chat/completions. Empty: OpenAI's, or DashScope's with its key only."
+    )
+    LLM_MODEL: str = _setting("", "Chat model", "Name of the chat model. Empty: the provider's default.")
+    LLM_VISION: bool = _setting(False, "Chat model", "The chat model sees pictures itself; they go to it too.")
+    LLM_TEMPERATURE: float | None = _setting(
+        None, "Chat model", "Used where a request names none. None: the model's own.", ge=0, le=2
+    )
+    LLM_MAX_TOKENS: int | None = _setting(
+        None, "Chat model", "Longest answer in tokens, where a request names none. None: the model's own.", ge=1
+    )
+    LLM_CONTEXT_TOKENS: int = _setting(
+        32_000, "Chat model", "Window of the chat model in tokens; older history is left out beyond it.", ge=1_000
+    )
+    LLM_CONNECT_TIMEOUT: float = _setting(10, "Chat model", "Longest wait for a connection.", gt=0)
+    LLM_READ_TIMEOUT: float = _setting(60, "Chat model", "Longest wait for the first or the next token.", gt=0)
+    ANTHROPIC_API_KEY: SecretStr = _setting(NO_KEY, "Chat model", "Key of Anthropic.")
+    ANTHROPIC_API_URL: str = _setting("", "Chat model", "Base URL of Anthropic, where it is not the vendor's.")
+    LOCAL_LLM_URL: str = _setting("", "Chat model", "A local Ollama, such as http://127.0.0.1:11434.")
+
+    MEMORY_TTL_SECONDS: int = _setting(3600, "Turns", "Life of a session's working memory, renewed by each turn.", ge=1)
+    TURN_WAIT_SECONDS: float = _setting(30, "Turns", "How long a turn waits for the one before it, then 409.", ge=0)
+    TURN_TIMEOUT_SECONDS: float = _setting(300, "Turns", "Longest duration of a turn.", gt=0)
+    MAX_STEPS: int = _setting(8, "Turns", "Model calls in one turn; the last one must answer.", ge=1)
+    MAX_TOOL_CALLS: int = _setting(16, "Turns", "Tool calls in one turn.", ge=0)
+    TOOL_TIMEOUT_SECONDS: float = _setting(30, "Turns", "Longest duration of one tool call.", gt=0)
+    TOOL_RESULT_CHARS: int = _setting(12_000, "Turns", "A tool's result is cut at this many characters.", ge=200)
+    TOOL_CACHE_SECONDS: int = _setting(300, "Turns", "How long results of web tools are reused; 0 never.", ge=0)
+    CLEAR_RETENTION_SECONDS: int = _setting(604_800, "Turns", "How long a cleared history can be restored.", ge=0)
+
+    VISION_MODEL: str = _setting("", "Other models", "Model that describes pictures.")
+    VISION_MODEL_API_URL: str = _setting("", "Other models", "Its base URL. Empty: as the chat model's.")
+    VISION_MODEL_API_KEY: SecretStr = _setting(NO_KEY, "Other models", "Its key. Empty: as the chat model's.")
+    EMBEDDING_MODEL: str = _setting("", "Other models", "Embedding model. Empty: the bundled one, which needs no server.")
+    EMBEDDING_API_URL: str = _setting("", "Other models", "Its base URL. Empty: as the chat model's.")
+    EMBEDDING_API_KEY: SecretStr = _setting(NO_KEY, "Other models", "Its key. Empty: as the chat model's.")
+    DASHSCOPE_API_KEY: SecretStr = _setting(
+        NO_KEY, "Other models", "Key of DashScope: speech, and chat, pictures and embeddings where no other is set."
+    )
+    DASHSCOPE_API_URL: str = _setting(DASHSCOPE_URL, "Other models", "Address of DashScope, without a path.")
+    TTS_MODEL: str = _setting("qwen3-tts-flash", "Other models", "Speech model of DashScope.")
+    TTS_VOICE: str = _setting("Cherry", "Other models", "Voice where a request names none.")
+
+    REDIS_URL: str = _setting("", "Stores", "Redis or Valkey. Empty, REDIS_HOST too: a bundled Valkey is started.")
+    REDIS_HOST: str = _setting("", "Stores", "Host of Redis, where REDIS_URL is not set.")
+    REDIS_PORT: int = _setting(6379, "Stores", "Port of Redis, with REDIS_HOST.", ge=1, le=65535)
+    DATABASE_URL: str = _setting("", "Stores", "SQLAlchemy URL. Empty: SQLite in DATA_DIR.")
+    CHROMA_URL: str = _setting("", "Stores", "Chroma server. Empty: one is started on loopback.")
+    CHROMA_PATH: Path = _setting(Path(), "Stores", "Folder of the Chroma that is started. Empty: in DATA_DIR.")
+
+    UPLOAD_MAX_BYTES: int = _setting(52_428_800, "Documents", "Largest file.", ge=1)
+    ALLOWED_FILE_TYPES: Names = _setting(
+        (), "Documents", "Endings that are accepted, such as ('pdf', 'docx'). Empty: every type that can be read."
+    )
+    FILE_WAIT_SECONDS: float = _setting(120, "Documents", "How long chat_with_file waits for its file, then 202.", ge=0)
+    DOCUMENT_MAX_PAGES: int = _setting(5_000, "Documents", "Most pages of one document.", ge=1)
+    DOCUMENT_TIMEOUT_SECONDS: int = _setting(600, "Documents", "Longest duration of one ingestion job.", ge=1)
+    DOCUMENT_MEMORY_BYTES: int = _setting(3_000_000_000, "Documents", "Address space of one ingestion job.", ge=1)
+    OCR_ENGINE: Literal["rapidocr", "tesseract"] = _setting(
+        "rapidocr", "Documents", "rapidocr needs nothing; tesseract needs the program and its languages."
+    )
+    OCR_LANGUAGES: str = _setting("chi_sim+eng", "Documents", "Languages for tesseract.")
+    OCR_DPI: int = _setting(150, "Documents", "Resolution at which a page is rendered for OCR.", ge=72, le=600)
+    PAGE_TIMEOUT_SECONDS: int = _setting(60, "Documents", "Longest duration of the OCR of one page.", ge=1)
+
+    TAVILY_API_KEY: SecretStr = _setting(NO_KEY, "Web tools", "Key of Tavily; without it there is no web search.")
+    TAVILY_API_URL: str = _setting("", "Web tools", "Address of Tavily, where it is not the vendor's.")
+    WEB_ALLOWED_HOSTS: Names = _setting(
+        (), "Web tools", "Inner hosts ('host' or 'host:port') that tools may visit although their address is private."
+    )
+    WEB_TIMEOUT_SECONDS: float = _setting(15, "Web tools", "Longest duration of one page visit.", gt=0)
+    WEB_MAX_BYTES: int = _setting(5_000_000, "Web tools", "Largest page, unpacked.", ge=1)
+    CRAWL_MAX_PAGES: int = _setting(10, "Web tools", "Most pages of one crawl.", ge=1, le=100)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, ConfigFile(settings_cls)
+
+    @field_validator("DATA_DIR", "UPLOAD_DIR")
+    @classmethod
+    def _from_root(cls, path: Path) -> Path:
+        return ROOT / path  # an absolute path stays as it is
+
+    @field_validator("LLM_API_URL", "VISION_MODEL_API_URL", "EMBEDDING_API_URL", "LOCAL_LLM_URL", "DASHSCOPE_API_URL")
+    @classmethod
+    def _base_url(cls, url: str) -> str:
+        return url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+
+    @field_validator("ALLOWED_FILE_TYPES", "WEB_ALLOWED_HOSTS", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(name.strip().lower().lstrip(".") for name in names if name.strip())
+
+    @cached_property
+    def redis_url(self) -> str:
+        """The Redis that is configured, or an empty string when the bundled one is to be started."""
+        if self.REDIS_URL or not self.REDIS_HOST:
+            return self.REDIS_URL
+        return f"redis://{self.REDIS_HOST}:{self.REDIS_PORT}/0"
+
+    @cached_property
+    def database_url(self) -> str:
+        return self.DATABASE_URL or f"sqlite:///{self.DATA_DIR / 'chat.db'}"
+
+    @cached_property
+    def chroma_path(self) -> Path:
+        return self.DATA_DIR / "chroma" if self.CHROMA_PATH == Path() else ROOT / self.CHROMA_PATH
+
+    @cached_property
+    def dashscope_compatible_url(self) -> str:
+        """DashScope's OpenAI-compatible address."""
+        return f"{self.DASHSCOPE_API_URL}/compatible-mode/v1"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; ends it with every fault listed when one is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        faults = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SystemExit("The configuration is wrong:\n" + "\n".join(faults)) from None
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    elif isinstance(value, Path):
+        value = "" if value == Path() else str(value)
+    return repr(value).replace("'", '"')
+
+
+def example() -> str:
+    """The text of `config.py.example`."""
+    lines = [
+        "# Copy this file to config.py and set what you need. Environment variables and .env, with the same names,",
+        "# win over it. 复制为 config.py 后按需修改；同名的环境变量和 .env 优先。",
+    ]
+    fields = Settings.model_fields.items()
+    for section in get_args(Section):
+        lines += ["", f"# --- {section} ---"]
+        for name, field in fields:
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra["section"] == section:
+                lines += ["", f"# {field.description}", f"# {name} = {_literal(field.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())
