@@ -120,14 +120,4 @@ class Failed:
     error: ChatError
 
 
-Event = (
-    Started
-    | DocumentProgress
-    | Chunk
-    | Reasoning
-    | ToolCalled
-    | ToolReturned
-    | SourcesFound
-    | Ended
-    | Failed
-)
+Event = Started | DocumentProgress | Chunk | Reasoning | ToolCalled | ToolReturned | SourcesFound | Ended | Failed

@@ -1,0 +1,193 @@
+"""The SQL database: tables, transactions, and the border at which SQLAlchemy's errors become ours.
+
+SQLite (WAL) by default; any SQLAlchemy URL works. Schema changes go through Alembic only (`migrations/`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
+
+from utils.errors import StoreUnavailable
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite and MySQL keep no zone, so it is put back on the way out."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner_id", ForeignKey("owners.id", ondelete="CASCADE"), nullable=False),
+    Column("session_id", String(128), nullable=False),
+    Column("title", String(200), nullable=False, default=""),
+    Column("system_prompt", Text, nullable=False, default=""),
+    Column("temporary", Boolean, nullable=False, default=False),
+    Column("expires_at", UtcDateTime),  # of temporary ones; renewed by each turn
+    Column("last_seq", Integer, nullable=False, default=0),  # place of the newest message, cleared ones included
+    Column("message_count", Integer, nullable=False, default=0),  # without cleared ones
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("owner_id", "session_id"),
+    Index(None, "owner_id", "updated_at"),
+    Index(None, "expires_at"),
+    sqlite_autoincrement=True,  # an id names a folder of uploads: it must never come back
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("content", Text, nullable=False, default=""),
+    Column("status", String(16), nullable=False, default="complete"),
+    Column("attachments", JSON, nullable=False, default=list),  # pictures of a question
+    Column("steps", JSON, nullable=False, default=list),  # what the model and the tools said before an answer
+    Column("reasoning", Text, nullable=False, default=""),
+    Column("sources", JSON, nullable=False, default=list),
+    Column("tool_calls", JSON, nullable=False, default=list),
+    Column("model", String(200), nullable=False, default=""),
+    Column("finish_reason", String(16), nullable=False, default=""),
+    Column("input_tokens", Integer, nullable=False, default=0),
+    Column("output_tokens", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cleared_at", UtcDateTime),  # the same time for all messages of one clear
+    UniqueConstraint("conversation_id", "seq"),
+    Index(None, "cleared_at"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("status", String(16), nullable=False, default="queued"),
+    Column("stage", String(16), nullable=False, default="queued"),
+    Column("page_count", Integer),
+    Column("chunk_count", Integer, nullable=False, default=0),
+    Column("pages", JSON, nullable=False, default=list),  # how each page was read; texts and summary lie in files
+    Column("error", String(64)),  # a key of DocumentUnreadable.REASONS, or the code of another error
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "conversation_id", "created_at"),
+    Index(None, "status", "updated_at"),
+)
+
+
+def now() -> datetime:
+    """The present in UTC, to the microsecond."""
+    return datetime.now(UTC)
+
+
+def make_engine(url: str, *, pool_size: int = 16) -> Engine:
+    """An engine for one process. A pool waits at most 10 s for a connection, SQLite as long for its lock."""
+    sqlite = make_url(url).get_backend_name() == "sqlite"
+    if sqlite and (path := make_url(url).database) and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=pool_size * 4, pool_timeout=10, pool_pre_ping=not sqlite, hide_parameters=True
+    )
+    if sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that starts as a reader and then writes fails at once when another wrote in between, whatever the
+    # timeout; one that takes the write lock first waits for it.
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """Transactions on one engine. All methods block: call them from threads, never on an event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or rolled back by an exception."""
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the database without its write lock."""
+        with _translated(), self.engine.connect().execution_options(reading=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:  # a caller's business: two workers made the same row
+        raise
+    except (DBAPIError, TimeoutError) as error:
+        raise StoreUnavailable(store="database") from error
