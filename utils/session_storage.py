@@ -1,0 +1,210 @@
+"""The working memory of sessions in Redis, and the lock that keeps two turns of a session apart.
+
+Keys, each with a TTL of at most `MEMORY_TTL_SECONDS`, `{key}` being `owner/session`:
+
+    memory:{key}   list: one JSON object for each turn, oldest first, with `seq`, the place of its last message in SQL
+    prompt:{key}   the system prompt of a temporary session, which SQL must not hold
+    lock:{key}     `worker:token` of the turn that runs
+    worker:{id}    alive while that web worker is
+
+A turn is one element, so a trimmed memory never parts a tool call from its result. A lock whose worker has died is free at
+once. The token fences: a turn that lost its lock cannot write.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from utils.errors import StoreUnavailable, TurnInProgress
+
+log = logging.getLogger(__name__)
+
+MEMORY_TURNS = 100  # most turns that a memory holds; the model's window usually ends before
+HEARTBEAT_SECONDS = 2
+WORKER_TTL_MS = 6_000
+
+_BEGIN = """
+local holder = redis.call('GET', KEYS[1])
+if holder then
+  local worker = string.match(holder, '^[^:]+')
+  if redis.call('EXISTS', 'worker:' .. worker) == 1 then return {0} end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return {1, redis.call('LRANGE', KEYS[2], 0, -1), redis.call('GET', KEYS[3])}
+"""
+
+_COMMIT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
+for i = 6, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+redis.call('LTRIM', KEYS[2], -tonumber(ARGV[4]), -1)
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+if ARGV[5] ~= '' then redis.call('SET', KEYS[3], ARGV[5]) end
+redis.call('EXPIRE', KEYS[3], ARGV[2])
+return 1
+"""
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A session's lock, held, with the memory as it was then: its turns, and `seq`, where the last one ends (0: none)."""
+
+    key: str
+    token: str
+    turns: list[dict[str, Any]]
+    system_prompt: str
+
+    @property
+    def seq(self) -> int:
+        return int(self.turns[-1]["seq"]) if self.turns else 0
+
+
+@contextlib.contextmanager
+def translated() -> Any:
+    """Redis' exceptions become StoreUnavailable."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(store="redis") from error
+
+
+class SessionStorage:
+    """Redis for the turns of one web worker. Its coroutines run on one event loop."""
+
+    def __init__(self, url: str, *, ttl: int, lock_ttl: int, wait: float) -> None:
+        self.ttl, self.lock_ttl, self.wait = ttl, min(lock_ttl, ttl), wait
+        self.worker_id = secrets.token_hex(8)
+        self.redis = Redis.from_url(
+            url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=0, retry=Retry(NoBackoff(), 1)
+        )
+        self._begin = self.redis.register_script(_BEGIN)
+        self._commit = self.redis.register_script(_COMMIT)
+        self._release = self.redis.register_script(_RELEASE)
+        self._unreleased: set[tuple[str, str]] = set()
+
+    async def begin(self, key: str) -> Lease:
+        """Takes the session's lock and reads its memory. Waits for a running turn; raises TurnInProgress after `wait`."""
+        token = f"{self.worker_id}:{secrets.token_hex(8)}"
+        names = (f"lock:{key}", f"memory:{key}", f"prompt:{key}")
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self.wait, 0.005
+        while True:
+            with translated():
+                reply = await self._begin(keys=names, args=(token, self.lock_ttl))
+            if reply[0]:
+                turns = [orjson.loads(turn) for turn in reply[1]]
+                return Lease(key, token, turns, (reply[2] or b"").decode())
+            if loop.time() >= deadline:
+                raise TurnInProgress()
+            await asyncio.sleep(min(pause * random.uniform(0.5, 1), deadline - loop.time()))  # noqa: S311
+            pause = min(pause * 1.5, 0.2)
+
+    async def commit(
+        self, lease: Lease, turn: dict[str, Any], *, rebuilt: list[dict[str, Any]] | None = None, system_prompt: str = ""
+    ) -> bool:
+        """Appends a turn, renews the TTL and frees the lock, at once; False when the lock was lost meanwhile.
+
+        `rebuilt` takes the place of the turns that the memory held before.
+        """
+        turns = [orjson.dumps(one) for one in (*(rebuilt or ()), turn)]
+        replace = "1" if rebuilt is not None else "0"
+        names = (f"lock:{lease.key}", f"memory:{lease.key}", f"prompt:{lease.key}")
+        with translated():
+            args = (lease.token, self.ttl, replace, MEMORY_TURNS, system_prompt, *turns)
+            return bool(await self._commit(keys=names, args=args))
+
+    async def release(self, lease: Lease) -> None:
+        """Frees the lock and leaves the memory as it is; again later when Redis is away."""
+        self._unreleased.add((lease.key, lease.token))
+        with contextlib.suppress(StoreUnavailable):
+            await self._release_all()
+
+    async def _release_all(self) -> None:
+        for key, token in list(self._unreleased):
+            with translated():
+                await self._release(keys=(f"lock:{key}",), args=(token,))
+            self._unreleased.discard((key, token))
+
+    async def forget(self, key: str, *, keep_prompt: bool = False) -> None:
+        """Deletes the memory of a session; `keep_prompt` leaves a temporary session's system prompt."""
+        with translated():
+            await self.redis.delete(f"memory:{key}", *(() if keep_prompt else (f"prompt:{key}",)))
+
+    async def request_stop(self, key: str) -> bool:
+        """Asks the worker that runs a turn of the session to stop it; False when none runs."""
+        with translated():
+            holder = await self.redis.get(f"lock:{key}")
+            if holder is None:
+                return False
+            worker = holder.decode().partition(":")[0]
+            return bool(await self.redis.publish(f"control:{worker}", holder))
+
+    async def cached(self, name: str) -> bytes | None:
+        """A value that `cache` kept; None when there is none, or Redis is away."""
+        try:
+            value: bytes | None = await self.redis.get(f"cache:{name}")
+        except (RedisError, OSError):
+            return None
+        return value
+
+    async def cache(self, name: str, value: bytes, seconds: int) -> None:
+        """Keeps a value for a while; a loss does no harm."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.redis.set(f"cache:{name}", value, ex=seconds)
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when Redis does not answer."""
+        with translated():
+            await self.redis.ping()
+
+    async def serve(self, on_stop: Callable[[str], None]) -> None:
+        """Shows that this worker lives, and passes on the tokens of turns to stop, until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            tasks.create_task(self._listen(on_stop))
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await self.redis.set(f"worker:{self.worker_id}", 1, px=WORKER_TTL_MS)
+                await self._release_all()
+            except (RedisError, OSError, StoreUnavailable) as error:
+                log.warning("Redis is away: %s", error)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _listen(self, on_stop: Callable[[str], None]) -> None:
+        while True:
+            try:
+                async with self.redis.pubsub() as channel:
+                    async for token in self._tokens(channel):
+                        on_stop(token)
+            except (RedisError, OSError):
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _tokens(self, channel: PubSub) -> AsyncIterator[str]:
+        await channel.subscribe(f"control:{self.worker_id}")
+        while True:
+            message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+            if message is not None:
+                yield message["data"].decode()
+
+    async def close(self) -> None:
+        """Says goodbye, so that the locks of this worker are free at once."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.redis.delete(f"worker:{self.worker_id}")
+        await self.redis.aclose()
