@@ -142,13 +142,26 @@ def _open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl
                 changes["title"] = title_of(turn.message)
             connection.execute(insert(messages), _rows(conversation, turn, message_ids, present))
         connection.execute(update(conversations).where(conversations.c.id == conversation.id).values(**changes))
-        ready = connection.execute(
-            select(documents.c.id, documents.c.filename)
-            .where(documents.c.conversation_id == conversation.id, documents.c.status.in_(("ready", "partial")))
-            .order_by(documents.c.created_at)
-        )
-        found = tuple(ReadyDocument(row.id, row.filename) for row in ready)
+        found = _ready_documents(connection, conversation.id)
     return OpenedTurn(conversation, conversation.last_seq, message_ids[1], found)
+
+
+def ready_documents(database: Database, key: SessionKey) -> tuple[ReadyDocument, ...]:
+    """The documents of a session that may be searched, oldest first. Raises NotFound."""
+    with database.read() as connection:
+        conversation = _find(connection, key)
+        if conversation is None:
+            raise NotFound(what="session")
+        return _ready_documents(connection, conversation.id)
+
+
+def _ready_documents(connection: Connection, conversation_id: int) -> tuple[ReadyDocument, ...]:
+    rows = connection.execute(
+        select(documents.c.id, documents.c.filename)
+        .where(documents.c.conversation_id == conversation_id, documents.c.status.in_(("ready", "partial")))
+        .order_by(documents.c.created_at)
+    )
+    return tuple(ReadyDocument(row.id, row.filename) for row in rows)
 
 
 def _rows(conversation: Conversation, turn: Turn, message_ids: tuple[str, str], present: datetime) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from utils.errors import ChatError
 
 ToolStatus = Literal["ok", "error"]
-FinishReason = Literal["stop", "length", "stopped", "tool_limit"]
+FinishReason = Literal["stop", "length", "content_filter", "stopped", "tool_limit"]
 
 
 @dataclass(frozen=True, slots=True)

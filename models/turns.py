@@ -39,7 +39,11 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question. `stream` is None where the wire format decides; `language` is that of messages for people."""
+    """One question.
+
+    `language` is that of messages for people; `context` stands above the question for this turn only, such as the summary of a
+    file that came with it; `extra` is added to the answer: `image`, `document`.
+    """
 
     key: SessionKey
     message: str
@@ -47,10 +51,10 @@ class Turn:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
-    stream: bool = False
     temporary: bool = False
     language: Language = "en"
     attachments: tuple[Attachment, ...] = ()
+    context: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,0 +1,85 @@
+"""What the model is told of a conversation: turns as the memory keeps them, and as LangChain's messages.
+
+A turn in the memory is `{"seq": int, "messages": [...]}`; a message has `role` (user, assistant, tool) and `content`, a user's
+may have `images` (paths below the upload folder), an assistant's `tool_calls`, a tool's `tool_call_id`, `name`, `status`.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from models.conversations import StoredTurn
+from models.prompts import attachment_block, language_of
+from models.turns import Attachment
+
+IMAGES_SHOWN = 3  # newest pictures that a model which sees pictures is shown again
+
+
+def estimate_tokens(text: str) -> int:
+    """A cautious guess that needs no tokenizer: a token for each three bytes, so one for a Chinese character."""
+    return len(text.encode()) // 3 + 1
+
+
+def user_message(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
+    """A question as the memory keeps it: what is known of its pictures stands above it."""
+    blocks = [attachment_block(attachment, language_of(text)) for attachment in attachments]
+    message: dict[str, Any] = {"role": "user", "content": "\n\n".join([*blocks, text])}
+    if attachments:
+        message["images"] = [attachment.path for attachment in attachments]
+    return message
+
+
+def from_stored(turns: Iterable[StoredTurn], seq: int) -> list[dict[str, Any]]:
+    """The memory as SQL has it, current to the message at `seq`."""
+    return [
+        {
+            "seq": seq,
+            "messages": [
+                user_message(turn.question, [Attachment(**attachment) for attachment in turn.attachments]),
+                *(turn.steps or ([{"role": "assistant", "content": turn.answer}] if turn.answer else [])),
+            ],
+        }
+        for turn in turns
+    ]
+
+
+def fit(turns: Sequence[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:
+    """The newest turns that fit into so many tokens, whole ones only."""
+    kept: list[dict[str, Any]] = []
+    for turn in reversed(turns):
+        tokens -= sum(estimate_tokens(message["content"]) for message in turn["messages"])
+        if tokens < 0:
+            break
+        kept.append(turn)
+    return kept[::-1]
+
+
+def to_messages(turns: Sequence[dict[str, Any]], folder: Path | None) -> list[BaseMessage]:
+    """LangChain's messages; with `folder`, the upload folder, the newest pictures are shown to a model that sees them."""
+    messages = [message for turn in turns for message in turn["messages"]]
+    paths = [path for message in messages for path in message.get("images", ())]
+    shown = set(paths[-IMAGES_SHOWN:]) if folder else set()
+    return [_to_message(message, folder, shown) for message in messages]
+
+
+def _to_message(message: dict[str, Any], folder: Path | None, shown: set[str]) -> BaseMessage:
+    match message["role"]:
+        case "assistant":
+            return AIMessage(message["content"], tool_calls=message.get("tool_calls", []))
+        case "tool":
+            status = "success" if message["status"] == "ok" else "error"
+            return ToolMessage(message["content"], tool_call_id=message["tool_call_id"], name=message["name"], status=status)
+    images = [path for path in message.get("images", ()) if path in shown and folder and (folder / path).is_file()]
+    if not images or folder is None:
+        return HumanMessage(message["content"])
+    parts: list[str | dict[str, Any]] = [{"type": "text", "text": message["content"]}]
+    return HumanMessage(parts + [_image_part(folder / path) for path in images])
+
+
+def _image_part(path: Path) -> dict[str, Any]:
+    kind = "png" if path.suffix == ".png" else "jpeg"
+    data = base64.b64encode(path.read_bytes()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{data}"}}

@@ -1,0 +1,257 @@
+"""The turn engine: a LangChain tool-calling agent whose every step becomes a typed event.
+
+`AgentPolicy` wraps both the model's and the tools' calls of the agent, so limits, errors and events have one place, and the
+order of events is the order of what happened. One compiled agent serves all turns with the same model and tools.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.graph.state import CompiledStateGraph
+from pydantic import BaseModel, ValidationError
+
+from models.events import Chunk, Event, FinishReason, Reasoning, ToolCall, ToolCalled, ToolReturned, ToolStatus, Usage
+from models.passages import Passage
+from models.prompts import NO_TOOLS, passages_block
+from models.tools import Tool, ToolContext, ToolOutput
+from services.history import estimate_tokens
+from utils.errors import ChatError, UpstreamError, UpstreamTimeout
+from utils.metrics import TOOL_CALLS
+from utils.session_storage import SessionStorage
+
+log = logging.getLogger(__name__)
+
+FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+NO_ANSWER = {
+    "en": "I could not finish this within the allowed number of steps.",
+    "zh": "我未能在允许的步骤数内完成此任务。",
+}
+
+
+@dataclass(slots=True)
+class TurnState:
+    """What one turn is given and what it has come to so far; readable at any moment, also after a stop.
+
+    `room` is the number of tokens that results of tools may still take in the model's window.
+    """
+
+    context: ToolContext
+    emit: Callable[[Event], None]
+    room: int
+    text: list[str] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)  # of the model call that runs
+    reasoning: list[str] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    finish_reason: FinishReason = "stop"
+    model_calls: int = 0
+    started_calls: int = 0
+
+    @property
+    def response(self) -> str:
+        return "".join(self.text)
+
+    def say(self, content: str) -> None:
+        """Adds to the answer, parted from what was said before a tool call."""
+        if self.text and not self.partial and not self.text[-1].endswith("\n"):
+            self._emit_text("\n\n")
+        self.partial.append(content)
+        self._emit_text(content)
+
+    def _emit_text(self, content: str) -> None:
+        self.text.append(content)
+        self.emit(Chunk(content))
+
+    def transcript(self) -> list[dict[str, Any]]:
+        """What followed the question, as the memory keeps it; a call that has no result yet is left out."""
+        answered = {step["tool_call_id"] for step in self.steps if step["role"] == "tool"}
+        messages = []
+        for step in (*self.steps, _said("".join(self.partial), [])):
+            if step["role"] == "assistant":
+                step = _said(step["content"], [call for call in step["tool_calls"] if call["id"] in answered])
+            if step["role"] == "tool" or step["content"] or step["tool_calls"]:
+                messages.append(step)
+        return messages
+
+
+class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
+    """Calls the model and the tools of one agent, within the limits of a turn."""
+
+    def __init__(self, model: BaseChatModel, tools: Sequence[Tool], storage: SessionStorage) -> None:
+        super().__init__()
+        self.tools = [_schema(tool) for tool in tools]  # the agent takes the tools of its middleware
+        self.model = model.bind_tools(self.tools) if tools else model
+        self.runners = {tool.name: tool for tool in tools}
+        self.storage = storage
+
+    async def awrap_model_call(
+        self, request: ModelRequest[TurnState], handler: Callable[[ModelRequest[TurnState]], Awaitable[ModelResponse[Any]]]
+    ) -> AIMessage:
+        state = request.runtime.context
+        settings = state.context.settings
+        state.model_calls += 1
+        last = state.model_calls >= settings.MAX_STEPS or state.started_calls >= settings.MAX_TOOL_CALLS
+        messages = [*request.messages, SystemMessage(NO_TOOLS)] if last and state.tool_calls else request.messages
+        message = await self._stream(messages, state)
+        calls = _calls_of(message)
+        if calls and last:
+            calls, state.finish_reason = [], "tool_limit"
+            if not message.text:
+                state.say(NO_ANSWER[state.context.language])
+        for call in calls:
+            state.emit(ToolCalled(call["id"], call["name"], call["args"]))
+        text = "".join(state.partial)
+        state.partial.clear()
+        state.steps.append(_said(text, calls))
+        return AIMessage(text, tool_calls=calls)
+
+    async def _stream(self, messages: Sequence[BaseMessage], state: TurnState) -> AIMessageChunk:
+        whole: AIMessageChunk | None = None
+        async for chunk in self.model.astream(messages):
+            if reasoning := chunk.additional_kwargs.get("reasoning_content"):
+                state.reasoning.append(reasoning)
+                state.emit(Reasoning(reasoning))
+            if text := chunk.text:
+                state.say(text)
+            whole = chunk if whole is None else whole + chunk
+        if whole is None:
+            raise UpstreamError(upstream=state.model or "model")
+        if usage := whole.usage_metadata:
+            state.usage = Usage(
+                state.usage.input_tokens + usage["input_tokens"], state.usage.output_tokens + usage["output_tokens"]
+            )
+        state.model = whole.response_metadata.get("model_name", "") or state.model
+        state.finish_reason = FINISH_REASONS.get(whole.response_metadata.get("finish_reason", ""), "stop")
+        return whole
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
+    ) -> ToolMessage:
+        state: TurnState = request.runtime.context
+        call = request.tool_call
+        started = time.perf_counter()
+        state.started_calls += 1
+        status, output = await self._run(call["name"], call["args"], state)
+        text = self._render(output, state)
+        ms = round((time.perf_counter() - started) * 1000)
+        TOOL_CALLS.labels(call["name"] if call["name"] in self.runners else "unknown", status).inc()
+        call_id = call["id"] or ""
+        state.tool_calls.append(ToolCall(call_id, call["name"], call["args"], status, text, ms))
+        state.steps.append(
+            {"role": "tool", "tool_call_id": call_id, "name": call["name"], "content": text, "status": status}
+        )
+        state.emit(ToolReturned(call_id, call["name"], status, text))
+        return ToolMessage(text, tool_call_id=call_id, name=call["name"], status="success" if status == "ok" else "error")
+
+    def _render(self, output: ToolOutput, state: TurnState) -> str:
+        """The text that the model reads, passages numbered through the turn, cut to what there is room for."""
+        parts = [output.text] if output.text else []
+        if output.passages:
+            parts.append(passages_block(output.passages, state.context.language, len(state.passages) + 1))
+            state.passages += output.passages
+        limit = min(state.context.settings.TOOL_RESULT_CHARS, max(state.room, 200))
+        text = "\n\n".join(parts)
+        text = text if len(text) <= limit else text[:limit] + "…"
+        state.room -= estimate_tokens(text)
+        return text
+
+    async def _run(self, name: str, args: dict[str, Any], state: TurnState) -> tuple[ToolStatus, ToolOutput]:
+        settings, language = state.context.settings, state.context.language
+        tool = self.runners.get(name)
+        if tool is None:
+            return "error", ToolOutput(f"There is no tool {name}.")
+        if state.started_calls > settings.MAX_TOOL_CALLS:
+            return "error", ToolOutput("No more tool calls are allowed in this turn.")
+        try:
+            parsed = tool.args.model_validate(args)
+            async with asyncio.timeout(settings.TOOL_TIMEOUT_SECONDS):
+                return "ok", await self._cached(tool, parsed, state.context)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            return "error", ToolOutput(f"Invalid arguments: {faults}")
+        except ChatError as error:
+            return "error", ToolOutput(error.message(language))
+        except TimeoutError:
+            return "error", ToolOutput(UpstreamTimeout(upstream=name).message(language))
+        except Exception:  # the engine's edge: whatever breaks in a tool must not end the turn
+            log.exception("Tool %s failed", name)
+            return "error", ToolOutput(ChatError().message(language))
+
+    async def _cached(self, tool: Tool, args: BaseModel, context: ToolContext) -> ToolOutput:
+        seconds = context.settings.TOOL_CACHE_SECONDS
+        if not tool.cacheable or not seconds:
+            return await tool.run(args, context)
+        name = f"{tool.name}:{hashlib.sha256(args.model_dump_json().encode()).hexdigest()}"
+        if (found := await self.storage.cached(name)) is not None:
+            return ToolOutput(found.decode())
+        output = await tool.run(args, context)
+        await self.storage.cache(name, output.text.encode(), seconds)
+        return output
+
+
+def _said(content: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
+    """The tool calls of a message; one whose arguments are not JSON is kept, for its tool to refuse."""
+    calls = [{"id": c["id"] or f"call_{n}", "name": c["name"], "args": c["args"]} for n, c in enumerate(message.tool_calls)]
+    broken = [
+        {"id": c["id"] or f"call_x{n}", "name": c["name"] or "", "args": {"invalid_json": (c["args"] or "")[:200]}}
+        for n, c in enumerate(message.invalid_tool_calls)
+    ]
+    return calls + broken
+
+
+class TurnEngine:
+    """Runs turns. Agents are compiled once for each model and set of tools."""
+
+    def __init__(self, storage: SessionStorage) -> None:
+        self.storage = storage
+        self._agents: dict[tuple[int, tuple[str, ...]], tuple[BaseChatModel, CompiledStateGraph[Any, Any, Any, Any]]] = {}
+
+    def _agent(self, model: BaseChatModel, tools: Sequence[Tool]) -> CompiledStateGraph[Any, Any, Any, Any]:
+        key = (id(model), tuple(tool.name for tool in tools))
+        if key not in self._agents:
+            if len(self._agents) >= 200:
+                self._agents.clear()
+            policy = AgentPolicy(model, tools, self.storage)
+            # the model is kept beside its agent: its id must not be given to another one while the agent lives
+            self._agents[key] = model, create_agent(model, middleware=[policy], context_schema=TurnState)
+        return self._agents[key][1]
+
+    async def run(
+        self, model: BaseChatModel, tools: Sequence[Tool], messages: Sequence[BaseMessage], state: TurnState
+    ) -> None:
+        """Answers the last of `messages`; `state` fills while events are emitted. Raises ChatError when the model fails."""
+        settings = state.context.settings
+        try:
+            async with asyncio.timeout(settings.TURN_TIMEOUT_SECONDS):
+                await self._agent(model, tools).ainvoke(
+                    {"messages": list(messages)}, context=state, config={"recursion_limit": 2 * settings.MAX_STEPS + 2}
+                )
+        except TimeoutError as error:
+            raise UpstreamTimeout(upstream=state.model or "model") from error
+
+
+def _schema(tool: Tool) -> BaseTool:
+    async def unreachable(**_: Any) -> str:
+        raise AssertionError("AgentPolicy runs the tools")
+
+    return StructuredTool.from_function(
+        coroutine=unreachable, name=tool.name, description=tool.description, args_schema=tool.args, infer_schema=False
+    )
