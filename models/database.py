@@ -28,6 +28,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 
@@ -178,6 +179,11 @@ class Database:
         """A consistent view of the database without its write lock."""
         with _translated(), self.engine.connect().execution_options(reading=True) as connection:
             yield connection
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable when the database does not answer."""
+        with self.read() as connection:
+            connection.execute(select(1))
 
     def close(self) -> None:
         self.engine.dispose()

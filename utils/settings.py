@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
 DASHSCOPE_URL = "https://dashscope.aliyuncs.com"
 NO_KEY = SecretStr("")
 Names = Annotated[tuple[str, ...], NoDecode]  # in the environment: names with commas between them
@@ -43,7 +44,12 @@ class Settings(BaseSettings):
     """Times are in seconds and sizes in bytes unless a description says otherwise."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, case_sensitive=True, env_file=ROOT / ".env", env_ignore_empty=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        case_sensitive=True,
+        env_file=ROOT / ".env",
+        env_ignore_empty=True,
     )
 
     HOST: str = _setting("127.0.0.1", "Server", "Address to listen on.")

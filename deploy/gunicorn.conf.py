@@ -1,0 +1,49 @@
+"""gunicorn's configuration, from the same settings as everything else."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from utils.settings import load_settings
+
+settings = load_settings()
+
+DRAIN_SECONDS = 20  # how long answers may still finish after SIGTERM; then they are marked interrupted
+
+bind = f"{settings.HOST}:{settings.PORT}"
+workers = settings.WORKERS
+worker_class = "gthread"
+threads = settings.THREADS
+worker_connections = settings.THREADS * 2
+timeout = 60
+graceful_timeout = DRAIN_SECONDS + 10
+keepalive = 75  # longer than nginx keeps its connections to us
+backlog = 2048
+control_socket_disable = True
+loglevel = "warning"
+proc_name = "llm-chat-backend"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Ends what still runs some time after SIGTERM, before the arbiter would kill the worker."""
+    stop = signal.getsignal(signal.SIGTERM)
+    close = worker.wsgi.extensions["services"].close
+
+    def drain(number: int, frame: Any) -> None:
+        timer = threading.Timer(DRAIN_SECONDS, close)
+        timer.daemon = True
+        timer.start()
+        if callable(stop):
+            stop(number, frame)
+
+    signal.signal(signal.SIGTERM, drain)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Says goodbye to the stores, so that no other worker waits for this one."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["services"].close()

@@ -1,0 +1,127 @@
+"""The native wire format: one JSON object, or server-sent events `{"type": …, "data": {…}}` without an `event:` field."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from models.events import (
+    Answer,
+    Chunk,
+    DocumentProgress,
+    Ended,
+    Event,
+    Failed,
+    Reasoning,
+    SourcesFound,
+    Started,
+    ToolCalled,
+    ToolReturned,
+)
+from models.passages import Passage
+from models.schemas import Options
+from models.tools import Tool
+from models.turns import SessionKey, Turn
+from utils.errors import Language
+
+HEARTBEAT = b": keep-alive\n\n"
+
+
+def parse(body: Options, message: str, owner: str, language: Language) -> Turn:
+    """A turn from a validated body; a session that has no name yet gets one."""
+    return Turn(
+        key=SessionKey(owner, body.session_id or str(uuid.uuid4())),
+        message=message,
+        system_prompt=body.system_prompt,
+        model=body.model,
+        temperature=body.temperature,
+        max_tokens=body.max_tokens,
+        temporary=body.temporary,
+        language=language,
+    )
+
+
+def whole(answer: Answer) -> dict[str, Any]:
+    """A finished turn as one JSON object."""
+    return {
+        "session_id": answer.session_id,
+        "message_id": answer.message_id,
+        "response": answer.response,
+        "sources": [asdict(source) for source in answer.sources],
+        "tool_calls": [asdict(call) for call in answer.tool_calls],
+        "usage": {
+            "input_tokens": answer.usage.input_tokens,
+            "output_tokens": answer.usage.output_tokens,
+            "total_tokens": answer.usage.total_tokens,
+        },
+        "model": answer.model,
+        "finish_reason": answer.finish_reason,
+        **answer.extra,
+    }
+
+
+def stream(batches: Iterable[Sequence[tuple[int, Event]]], language: Language) -> Iterator[bytes]:
+    """Server-sent events; each has an id that names its turn and its place in it."""
+    message_id = ""
+    for batch in batches:
+        parts = []
+        for number, event in batch:
+            if isinstance(event, Started):
+                message_id = event.message_id
+            kind, data = _render(event, language)
+            parts.append(b"id: %s:%d\ndata: %s\n\n" % (message_id.encode(), number, _json({"type": kind, "data": data})))
+        yield b"".join(parts) or HEARTBEAT
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value)
+
+
+def _render(event: Event, language: Language) -> tuple[str, dict[str, Any]]:
+    match event:
+        case Chunk(content):
+            return "chunk", {"content": content}
+        case Reasoning(content):
+            return "reasoning", {"content": content}
+        case Started():
+            return "start", asdict(event)
+        case DocumentProgress():
+            return "document", asdict(event)
+        case ToolCalled():
+            return "tool_call", asdict(event)
+        case ToolReturned():
+            return "tool_result", asdict(event)
+        case SourcesFound():
+            return "sources", asdict(event)
+        case Ended(answer):
+            return "end", {"full_text": answer.response, **whole(answer)}
+        case Failed(error):
+            return "error", {"message": error.message(language), "code": error.code}
+
+
+def documents(states: Iterable[dict[str, Any] | None]) -> Iterator[bytes]:
+    """The states of a document as server-sent events; None becomes a heartbeat."""
+    for state in states:
+        yield HEARTBEAT if state is None else b"data: %s\n\n" % _json({"type": "document", "data": state})
+
+
+def passages(found: Iterable[Passage]) -> list[dict[str, Any]]:
+    """The results of a search."""
+    names = ("text", "document_id", "filename", "page", "start", "end", "score")
+    return [{name: getattr(passage, name) for name in names} for passage in found]
+
+
+def tools(offered: Iterable[tuple[Tool, str | None]]) -> list[dict[str, Any]]:
+    """The agent's tools, each with the reason why it is not offered, if it is not."""
+    return [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.args.model_json_schema(),
+            "available": reason is None,
+            **({"reason": reason} if reason else {}),
+        }
+        for tool, reason in offered
+    ]

@@ -1,0 +1,62 @@
+"""Everything that one web worker is made of, built once after the fork."""
+
+import threading
+from dataclasses import dataclass, field
+
+from models.database import Database
+from services.audio_service import AudioService
+from services.chat_service import ChatService
+from services.document_service import DocumentService
+from services.health_service import HealthService
+from services.image_service import ImageService
+from services.retrieval_service import RetrievalService
+from utils.background import Background
+from utils.session_storage import SessionStorage
+from utils.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """What views reach: `app.extensions["services"]`."""
+
+    settings: Settings
+    database: Database
+    background: Background
+    chat: ChatService
+    documents: DocumentService
+    images: ImageService
+    audio: AudioService
+    health: HealthService
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def build(cls, settings: Settings) -> "Services":
+        """Connects to the stores lazily: a store that is away now is an error of the request that needs it."""
+        database = Database(settings.database_url)
+        background = Background()
+        storage = SessionStorage(
+            settings.redis_url,
+            ttl=settings.MEMORY_TTL_SECONDS,
+            lock_ttl=int(settings.TURN_TIMEOUT_SECONDS) + 60,
+            wait=settings.TURN_WAIT_SECONDS,
+        )
+        retrieval = RetrievalService(settings)
+        return cls(
+            settings=settings,
+            database=database,
+            background=background,
+            chat=ChatService(settings, database, storage, background, retrieval),
+            documents=DocumentService(settings, database, retrieval, background),
+            images=ImageService(settings, database, background),
+            audio=AudioService(settings),
+            health=HealthService(settings, database, storage, retrieval, background),
+        )
+
+    def close(self) -> None:
+        """Ends running turns as interrupted and leaves the stores; only the first call does."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self.chat.close()
+        self.background.close()
+        self.database.close()
