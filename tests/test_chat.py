@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
-from fakes.replies import cut, hang, reasoning, text, tool_call
+from fakes.replies import cut, hang, reasoning, status, text, tool_call
 from fakes.upstream import Request, Upstream
-from fixtures.server import Server
+from fixtures.server import MakeServer, Server
 
 
 @pytest.fixture
 def session() -> str:
-    return f"会话-{uuid.uuid4().hex}".encode().hex()[:32]
+    return f"test:{uuid.uuid4()}"
 
 
 def test_an_answer_has_the_shape_of_the_contract(server: Server, session: str) -> None:
@@ -120,7 +120,7 @@ def test_an_endless_tool_loop_ends_with_an_answer(server: Server, scripted: Upst
 
 def test_a_model_that_fails_at_once_is_an_http_status(server: Server, scripted: Upstream, session: str) -> None:
     for stream in (False, True):
-        scripted.reply(status_500())
+        scripted.reply(status(500, "sk-live-secret /etc/passwd"))
         response = server.api.post("chat", json={"message": "你好", "session_id": session, "stream": stream})
         assert response.status_code == 502
         assert response.headers["content-type"] == "application/problem+json"
@@ -162,7 +162,7 @@ def test_turns_of_one_session_never_interleave(server: Server, scripted: Upstrea
     assert told == [content for _, content, _ in found]
 
 
-def test_a_second_turn_waits_and_then_gets_409(make_server, scripted: Upstream, session: str) -> None:
+def test_a_second_turn_waits_and_then_gets_409(make_server: MakeServer, scripted: Upstream, session: str) -> None:
     server = make_server(LLM_API_URL=scripted.url, LLM_API_KEY="k", LLM_MODEL="scripted", TURN_WAIT_SECONDS="0.2")
     scripted.reply(hang(), text("好"))
     with ThreadPoolExecutor(1) as pool:
@@ -271,12 +271,6 @@ def test_a_reader_who_leaves_does_not_end_the_turn(server: Server, scripted: Ups
     scripted.release()
     server.chat("来", session)  # waits for the turn before it
     assert [m["content"] for m in scripted.requests[-1].messages[1:]] == ["走", "前半后半", "来"]
-
-
-def status_500():
-    from fakes.replies import status
-
-    return status(500, "sk-live-secret /etc/passwd")
 
 
 def hanging_request(scripted: Upstream, question: str) -> Request:
