@@ -1,4 +1,4 @@
-"""The schema of the database, moved forward by Alembic."""
+"""The schema of the database, moved forward by Alembic. `python -m models.migrations` brings it up to date."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from models.database import make_engine
+from utils.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -34,3 +35,7 @@ def is_current(engine: Engine) -> bool:
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     return found == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+if __name__ == "__main__":
+    upgrade(load_settings().database_url)
