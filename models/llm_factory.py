@@ -1,0 +1,100 @@
+"""Which model answers: chosen by the settings, made once for each set of options."""
+
+from functools import lru_cache
+from types import ModuleType
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from models.providers import ModelOptions, offline, openai_compatible
+from utils.registry import modules_of
+from utils.settings import NO_KEY, Settings
+
+DASHSCOPE_VISION_MODEL = "qwen-vl-plus"
+
+
+def chat_model(
+    settings: Settings, *, model: str | None = None, temperature: float | None = None, max_tokens: int | None = None
+) -> BaseChatModel:
+    """The chat model, with the options of a request where it names some, else those of the settings. May be shared."""
+    options = _options(
+        settings,
+        model=model or settings.LLM_MODEL or None,
+        temperature=settings.LLM_TEMPERATURE if temperature is None else temperature,
+        max_tokens=settings.LLM_MAX_TOKENS if max_tokens is None else max_tokens,
+    )
+    return _built(_provider(settings), settings, options)
+
+
+def vision_model(settings: Settings) -> BaseChatModel | None:
+    """The model that describes pictures; None when none is configured."""
+    if not settings.VISION_MODEL:
+        if not settings.DASHSCOPE_API_KEY.get_secret_value():
+            return None
+        options = _options(
+            settings,
+            model=DASHSCOPE_VISION_MODEL,
+            base_url=settings.dashscope_compatible_url,
+            api_key=settings.DASHSCOPE_API_KEY,
+        )
+        return _built(openai_compatible, settings, options)
+    key = settings.VISION_MODEL_API_KEY
+    own_key = bool(key.get_secret_value())
+    if settings.VISION_MODEL_API_URL == settings.LLM_API_URL and not own_key:
+        key = settings.LLM_API_KEY
+    options = _options(settings, model=settings.VISION_MODEL, base_url=settings.VISION_MODEL_API_URL, api_key=key)
+    provider = openai_compatible if settings.VISION_MODEL_API_URL or own_key else _provider(settings)
+    return None if provider is offline else _built(provider, settings, options)
+
+
+def default_model_name(settings: Settings) -> str:
+    """The name of the model that answers where a request names none."""
+    name: str = settings.LLM_MODEL or _provider(settings).default_model(settings)
+    return name
+
+
+def provider_name(settings: Settings) -> str:
+    """The name of the provider in use. Ends the program when LLM_PROVIDER is wrong: call it once at the start."""
+    name: str = _provider(settings).NAME
+    return name
+
+
+def _provider(settings: Settings) -> ModuleType:
+    providers = {module.NAME: module for module in modules_of("models.providers")}
+    if not settings.LLM_PROVIDER:
+        ready = (module for module in providers.values() if module.configured(settings))
+        return min(ready, key=lambda module: int(module.rank(settings)))
+    provider = providers.get(settings.LLM_PROVIDER)
+    if provider is None:
+        raise SystemExit(
+            f"The configuration is wrong:\n  LLM_PROVIDER: must be empty or one of {', '.join(sorted(providers))}"
+        )
+    if not provider.configured(settings):
+        raise SystemExit(f"The configuration is wrong:\n  LLM_PROVIDER: {provider.NAME} needs {provider.NEEDS}")
+    return provider
+
+
+def _options(
+    settings: Settings,
+    *,
+    model: str | None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    base_url: str = "",
+    api_key: SecretStr = NO_KEY,
+) -> ModelOptions:
+    return ModelOptions(
+        model=model,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        base_url=base_url,
+        api_key=api_key,
+        connect_timeout=settings.LLM_CONNECT_TIMEOUT,
+        read_timeout=settings.LLM_READ_TIMEOUT,
+    )
+
+
+@lru_cache(maxsize=256)
+def _built(provider: ModuleType, settings: Settings, options: ModelOptions) -> BaseChatModel:
+    model: BaseChatModel = provider.build(settings, options)
+    return model

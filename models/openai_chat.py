@@ -1,0 +1,235 @@
+"""A chat model for every server that speaks OpenAI's chat completions.
+
+LangChain's ChatOpenAI makes the request; the answer is read here, straight from the socket: all that has arrived becomes one
+chunk, so that under load chunks grow larger instead of later.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientTimeout
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from models.chat_stream import REASONING, AnswerReader
+from models.providers import ModelOptions
+from utils import http_client
+from utils.errors import ChatError, UpstreamError, UpstreamTimeout
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 0.1  # what a server may take to end its answer after [DONE], so that the connection can be used again
+SAFE_NAME = re.compile(r"[\w.:-]{1,60}(/[\w.:-]{1,60})?")
+
+_sends_usage: dict[str, bool] = {}  # of each URL that has answered: whether it takes `stream_options`
+
+
+class OpenAIChat(ChatOpenAI):
+    """ChatOpenAI with its own transport. Thoughts are in `additional_kwargs["reasoning_content"]`.
+
+    Raises UpstreamError, UpstreamBusy or UpstreamTimeout. A cancelled task closes the connection to the server at once.
+    `connect_timeout` and `read_timeout` (for the first and for each next token) are in seconds.
+    """
+
+    connect_timeout: float = 10
+    read_timeout: float = 60
+
+    @classmethod
+    def of(cls, model: str, url: str, key: SecretStr, options: ModelOptions) -> Self:
+        """A model at the base URL `url`, which gets `key` unless that is empty."""
+        return cls(
+            model=model,
+            base_url=url,
+            api_key=key,
+            temperature=options.temperature,
+            max_completion_tokens=options.max_tokens,
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            use_responses_api=False,
+            max_retries=0,
+        )
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        response = await self._open(self._stream_body(messages, stop, **kwargs))
+        try:
+            async for chunk in self._read(response):
+                yield chunk
+        except TimeoutError:
+            raise UpstreamTimeout(upstream=self._name) from None
+        except (ClientError, OSError) as error:
+            log.warning("%s broke off: %r", self._name, error)
+            raise UpstreamError(upstream=self._name) from None
+        finally:
+            response.release()  # closes the connection when the answer has not been read to its end
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(iter([chunk async for chunk in self._astream(messages, stop, **kwargs)]))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return http_client.run(self._agenerate(messages, stop, **kwargs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        async def collected() -> list[ChatGenerationChunk]:
+            return [chunk async for chunk in self._astream(messages, stop, **kwargs)]
+
+        yield from http_client.run(collected())
+
+    async def _read(self, response: ClientResponse) -> AsyncIterator[ChatGenerationChunk]:
+        reader = AnswerReader(self._name, self._key)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.read_timeout
+        while data := await response.content.readany():
+            reader.feed(data)
+            if reader.done:
+                break
+            if (chunk := reader.take()) is not None:
+                yield chunk
+                deadline = clock() + self.read_timeout
+            elif clock() > deadline:  # heartbeats alone are no answer
+                raise TimeoutError
+        yield reader.last()
+        with suppress(TimeoutError, ClientError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not response.content.at_eof():
+                    await response.content.readany()
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """LangChain's request, with what servers want otherwise."""
+        messages = self._convert_input(input_).to_messages()
+        payload: dict[str, Any] = super()._get_request_payload(messages, stop=stop, **kwargs)
+        payload |= payload.pop("extra_body", None) or {}
+        for message, sent in zip(messages, payload["messages"], strict=True):
+            if isinstance(message, AIMessage) and (thoughts := message.additional_kwargs.get(REASONING)):
+                sent[REASONING] = thoughts  # DeepSeek refuses the results of tools without the thoughts that led to the call
+        if not self._is_openai:
+            if "max_completion_tokens" in payload:  # a name that only OpenAI itself insists on
+                payload["max_tokens"] = payload.pop("max_completion_tokens")
+            return payload
+        profile = self.profile or {}
+        if profile.get("temperature") is False:
+            payload.pop("temperature", None)
+        if payload.get("tools") and "none" in (profile.get("reasoning_effort_levels") or ()):
+            payload.setdefault("reasoning_effort", "none")  # these refuse tools here while they think
+        return payload
+
+    def _stream_body(self, messages: list[BaseMessage], stop: list[str] | None, **kwargs: Any) -> dict[str, Any]:
+        kwargs |= {"stream": True}
+        if _sends_usage.get(self._url, True):
+            kwargs.setdefault("stream_options", {"include_usage": True})
+        return self._get_request_payload(messages, stop=stop, **kwargs)
+
+    async def _open(self, body: dict[str, Any]) -> ClientResponse:
+        """Sends the request; again, at most twice, where nothing of an answer has come and it may help."""
+        retry = 0
+        while isinstance(answer := await self._attempt(body, retry), Refusal):
+            if answer.pause is None:
+                raise answer.error
+            await asyncio.sleep(answer.pause)
+            retry += 1
+        return answer
+
+    async def _attempt(self, body: dict[str, Any], retry: int) -> "ClientResponse | Refusal":
+        try:
+            response = await self._post(body)
+        except TimeoutError:
+            return Refusal(UpstreamTimeout(upstream=self._name), None)
+        except (ClientError, OSError) as error:
+            log.warning("%s cannot be reached: %r", self._name, error)
+            status = 0 if isinstance(error, ClientConnectionError) else 500
+            return Refusal(UpstreamError(upstream=self._name), http_client.retry_pause(retry, status, {}))
+        if response.status < 300:
+            if body.get("stream"):
+                _sends_usage.setdefault(self._url, "stream_options" in body)
+            return response
+        status, headers = response.status, response.headers
+        log.warning("%s answered %s: %s", self._name, status, await self._beginning(response))
+        if status in (400, 422) and "stream_options" in body and self._url not in _sends_usage:
+            del body["stream_options"]  # a server that may not know this field
+            return await self._attempt(body, retry)
+        return Refusal(http_client.error_of(status, self._name, headers), http_client.retry_pause(retry, status, headers))
+
+    async def _post(self, body: dict[str, Any]) -> ClientResponse:
+        try:
+            data = orjson.dumps(body)
+        except TypeError:  # half a surrogate pair in a text: JSON can carry it, UTF-8 cannot
+            data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        timeout = ClientTimeout(connect=self.connect_timeout, sock_read=self.read_timeout)
+        post = http_client.session().post
+        return await post(self._url, data=data, headers=headers, timeout=timeout, allow_redirects=False)
+
+    async def _beginning(self, response: ClientResponse) -> str:
+        """The start of an error's body, for the log; the connection is given up."""
+        body = b""
+        with suppress(TimeoutError, ClientError, OSError):
+            async with asyncio.timeout(1):
+                body = await response.content.read(4 * http_client.LOGGED_CHARS)
+        response.close()
+        return http_client.for_log(body.decode(errors="replace"), self._key)
+
+    @property
+    def _url(self) -> str:
+        return f"{self.openai_api_base}/chat/completions"
+
+    @property
+    def _key(self) -> str:
+        return self.openai_api_key.get_secret_value() if isinstance(self.openai_api_key, SecretStr) else ""
+
+    @property
+    def _name(self) -> str:
+        """How an error names the model to a client: by its name, unless that may be a path."""
+        return self.model_name if SAFE_NAME.fullmatch(self.model_name) else "LLM"
+
+    @property
+    def _is_openai(self) -> bool:
+        host = urlsplit(self.openai_api_base or "").hostname or ""
+        return host == "api.openai.com" or host.endswith(".openai.azure.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no answer, and after how many seconds it may be asked for again; None: never."""
+
+    error: ChatError
+    pause: float | None

@@ -1,0 +1,81 @@
+"""Finds in passages what answers a question, word for word, without a model."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+QUOTE_CHARS = 400
+MOST = 3  # passages that are quoted
+
+HEADER = re.compile(r"^\[(\d{1,3})\][ \t]*(\S[^\n]*)$", re.MULTILINE)
+SENTENCE = re.compile(r"[^。！？；!?\n]*?(?:[。！？；!?]+|\.(?=\s)|\n+|\Z)", re.DOTALL)
+WORD = re.compile(r"[a-z0-9]+|[\u3400-\u9fff\uf900-\ufaff]+")
+EMPTY_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """a about an and any are as at be by can could did do does for from has have how i in is it its me my of on or our
+        please say says that the their there these this those to us was we were what when where which who whom whose why
+        will with would you your""",
+    )
+)
+EMPTY_CHARACTERS = frozenset(
+    "的了在是有和与及或吗呢吧啊呀我你您他她它们这那哪些么什怎几多少个请问为何谁对从到被把就都也还很"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage as the search tool wrote it: its number, where it stands, what it says."""
+
+    number: int
+    place: str
+    text: str
+
+
+def passages_in(text: str) -> list[Found]:
+    """The passages in a result of the search. Only the next number opens a passage, so that references in a text do not."""
+    headers: list[re.Match[str]] = []
+    for match in HEADER.finditer(text):
+        begins = match.start() == 0 or text[: match.start()].endswith("\n\n")
+        if begins and (not headers or int(match[1]) == int(headers[-1][1]) + 1):
+            headers.append(match)
+    ends = [match.start() for match in headers[1:]] + [len(text)]
+    return [Found(int(m[1]), m[2].strip(), text[m.end() : end].strip()) for m, end in zip(headers, ends, strict=True)]
+
+
+def terms(text: str) -> set[str]:
+    """The words of a text that say something: beginnings of English words, pairs of Chinese characters."""
+    found = set()
+    for word in WORD.findall(unicodedata.normalize("NFKC", text).lower()):
+        if word[0].isascii():
+            if word not in EMPTY_WORDS:
+                found.add(word.rstrip("s")[:6] or word)
+        else:
+            pairs = [word[n : n + 2] for n in range(len(word) - 1)] or [word]
+            found.update(pair for pair in pairs if not EMPTY_CHARACTERS & set(pair))
+    return found
+
+
+def best(passages: Sequence[Found], wanted: set[str]) -> list[Found]:
+    """The passages with the most words of the question, rare ones first; only those that come near the best one."""
+    hits = [wanted & terms(passage.text) for passage in passages]
+    spread = Counter(term for found in hits for term in found)
+    scores = [sum(1 / spread[term] for term in found) for found in hits]
+    top = max(scores, default=0)
+    ranked = sorted(zip(scores, passages, strict=True), key=lambda pair: -pair[0])
+    return [passage for score, passage in ranked[:MOST] if score and score >= top * 0.6]
+
+
+def quote(text: str, wanted: set[str]) -> str:
+    """The part of a passage that says most about the question, word for word, of whole sentences where they are short."""
+    sentences = [match for match in SENTENCE.finditer(text) if match[0].strip()]
+    start = max(sentences, key=lambda match: len(wanted & terms(match[0])), default=None)
+    if start is None:
+        return text
+    end = start.end()
+    for sentence in sentences:
+        if end < sentence.end() <= start.start() + QUOTE_CHARS:
+            end = sentence.end()
+    return text[start.start() : min(end, start.start() + QUOTE_CHARS)]
