@@ -8,6 +8,7 @@ class TextChunk:
     """A piece of a document's extracted text: `text == extracted[start:end]`, offsets in characters.
 
     `page` is 1-based, None where the format has no pages; `heading` is the path of headings above, outermost first.
+    `context` is the head of the table whose rows follow. Both help to find and to read the chunk and are not part of `text`.
     """
 
     index: int
@@ -16,11 +17,17 @@ class TextChunk:
     end: int
     page: int | None
     heading: tuple[str, ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A hit of a search. `text` and `quote` stand in the document; `quote` is the part of `text` that fits best."""
+    """A hit of a search. `text` and `quote` stand in the document; `quote` is the part of `text` that fits best.
+
+    `score` runs from 0 to 1 and falls from hit to hit; that of the best hit says how much of the question it can hold.
+    `context` is as in a chunk: headings, the head of a table. With `summary` the text is the document's summary, which
+    stands on no page and may not be cited.
+    """
 
     document_id: str
     filename: str
@@ -30,3 +37,5 @@ class Passage:
     start: int
     end: int
     score: float
+    context: str = ""
+    summary: bool = False

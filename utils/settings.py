@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     DATABASE_URL: str = _setting("", "Stores", "SQLAlchemy URL. Empty: SQLite in DATA_DIR.")
     CHROMA_URL: str = _setting("", "Stores", "Chroma server. Empty: one is started on loopback.")
     CHROMA_PATH: Path = _setting(Path(), "Stores", "Folder of the Chroma that is started. Empty: in DATA_DIR.")
+    SEARCH_CACHE_BYTES: int = _setting(
+        268_435_456, "Stores", "Memory of each worker for the indexes of the documents searched last.", ge=1
+    )
 
     UPLOAD_MAX_BYTES: int = _setting(52_428_800, "Documents", "Largest file.", ge=1)
     ALLOWED_FILE_TYPES: Names = _setting(
