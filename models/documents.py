@@ -1,0 +1,201 @@
+"""Documents in SQL: what they are and how far they have come. Their texts lie in files, their passages in the vector store.
+
+A row is the truth of a document: only what is `ready` or `partial` here may be searched. Whoever changes the row of a
+document in work is told when it is gone, because it was deleted meanwhile.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from models.conversations import find as find_conversation
+from models.database import Database, conversations, documents, now
+from models.turns import SessionKey
+from utils.errors import ChatError, DocumentUnreadable, Language, NotFound
+
+Status = Literal["queued", "processing", "ready", "partial", "failed"]
+Stage = Literal["queued", "extracting", "summarising", "indexing", "done"]
+
+STAGES: dict[Stage, tuple[float, float]] = {  # where in the whole progress each begins and ends
+    "queued": (0.0, 0.0),
+    "extracting": (0.02, 0.8),
+    "summarising": (0.8, 0.9),
+    "indexing": (0.9, 1.0),
+    "done": (1.0, 1.0),
+}
+UNFINISHED = ("queued", "processing")
+SEARCHABLE = ("ready", "partial")
+MAX_ATTEMPTS = 3  # runs without progress
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`pages` reports how each page was read; `progress` runs from 0 to 1; `summary` is empty until there is one."""
+
+    id: str
+    conversation_id: int
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+    updated_at: datetime
+    status: Status = "queued"
+    stage: Stage = "queued"
+    page_count: int | None = None
+    chunk_count: int = 0
+    error: str | None = None
+    attempts: int = 0
+    pages: list[dict[str, Any]] = field(default_factory=list)
+    progress: float = 0.0
+    summary: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.status not in UNFINISHED
+
+    @property
+    def searchable(self) -> bool:
+        return self.status in SEARCHABLE
+
+    def as_dict(self, language: Language = "en", *, with_pages: bool = True) -> dict[str, Any]:
+        """The object of the HTTP contract."""
+        names = ("id", "filename", "media_type", "bytes", "sha256", "status", "progress", "stage")
+        shown = {name: getattr(self, name) for name in (*names, "page_count", "chunk_count", "summary")}
+        if with_pages:
+            shown["pages"] = self.pages
+        if self.error is not None and self.status == "failed":
+            shown["error"] = _problem(self.error, language)
+        return shown
+
+
+def _problem(error: str, language: Language) -> dict[str, Any]:
+    if error in DocumentUnreadable.REASONS:
+        problem: ChatError = DocumentUnreadable(error)
+        return {"code": problem.code, "reason": error, "message": problem.message(language)}
+    return {"code": error, "message": ChatError().message(language)}
+
+
+_BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at")]
+_WHOLE = [*_BRIEF, documents.c.pages]
+
+
+def _select(connection: Connection, columns: list[Any], *conditions: ColumnElement[bool]) -> list[Document]:
+    rows = connection.execute(select(*columns).where(*conditions).order_by(documents.c.created_at, documents.c.id))
+    return [Document(**row._mapping) for row in rows]
+
+
+def _change(connection: Connection, document_id: str, **values: Any) -> bool:
+    """Changes a row of a document in work; False when it is gone, or finished."""
+    mine = documents.c.id == document_id, documents.c.status.in_(UNFINISHED)
+    return connection.execute(update(documents).where(*mine).values(updated_at=now(), **values)).rowcount == 1
+
+
+def add(database: Database, document: Document) -> None:
+    """Stores a new document, queued. Raises NotFound when its session is gone."""
+    names = ("id", "conversation_id", "filename", "media_type", "bytes", "sha256", "updated_at")
+    values = {name: getattr(document, name) for name in names}
+    try:
+        with database.write() as connection:
+            connection.execute(insert(documents).values(**values, created_at=document.updated_at))
+    except IntegrityError:
+        raise NotFound(what="session") from None
+
+
+def of_session(database: Database, key: SessionKey) -> list[Document]:
+    """The documents of a session, oldest first, without their pages. Raises NotFound when there is no such session."""
+    conversation = find_conversation(database, key)
+    with database.read() as connection:
+        return _select(connection, _BRIEF, documents.c.conversation_id == conversation.id)
+
+
+def find(database: Database, owner: str, document_id: str) -> Document:
+    """A document of an owner. Raises NotFound, also when its session has expired."""
+    with database.read() as connection:
+        found = _select(connection, _WHOLE, documents.c.id == document_id, _visible_to(owner))
+    if not found:
+        raise NotFound(what="document")
+    return found[0]
+
+
+def _visible_to(owner: str) -> ColumnElement[bool]:
+    unexpired = or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > now())
+    return documents.c.conversation_id.in_(select(conversations.c.id).where(conversations.c.owner_id == owner, unexpired))
+
+
+def load(database: Database, document_id: str) -> Document | None:
+    """A document, whoever owns it; None when it is gone."""
+    with database.read() as connection:
+        found = _select(connection, _WHOLE, documents.c.id == document_id)
+    return found[0] if found else None
+
+
+def start(database: Database, document_id: str) -> Document | None:
+    """Begins a run of a document's job; None when there is nothing to do, or when it was tried too often and now failed."""
+    with database.write() as connection:
+        found = _select(connection, _BRIEF, documents.c.id == document_id, documents.c.status.in_(UNFINISHED))
+        if not found:
+            return None
+        if found[0].attempts >= MAX_ATTEMPTS:
+            _change(connection, document_id, status="failed", stage="done", error=found[0].error or "too_complex")
+            return None
+        _change(connection, document_id, status="processing", attempts=found[0].attempts + 1)
+    return found[0]
+
+
+def enter(database: Database, document_id: str, stage: Stage) -> bool:
+    """Stores that a document has come to a stage; False when it is gone."""
+    with database.write() as connection:
+        return _change(connection, document_id, stage=stage)
+
+
+def progressed(database: Database, document_id: str) -> bool:
+    """Lets attempts count anew, because the last one got somewhere; False when the document is gone."""
+    with database.write() as connection:
+        return _change(connection, document_id, attempts=0)
+
+
+def wait(database: Database, document_id: str, error: str, *, forgive: bool) -> None:
+    """Puts a document back among the queued, because of `error`; `forgive` takes the attempt back."""
+    values: dict[str, Any] = {"attempts": documents.c.attempts - 1} if forgive else {"error": error}
+    with database.write() as connection:
+        _change(connection, document_id, status="queued", **values)
+
+
+def finish(database: Database, document_id: str, status: Status, **values: Any) -> bool:
+    """Stores the end of a document's way; False when it is gone."""
+    with database.write() as connection:
+        return _change(connection, document_id, status=status, stage="done", **values)
+
+
+def delete(database: Database, owner: str, document_id: str) -> Document:
+    """Deletes the row of a document; returns it as it was. Raises NotFound."""
+    with database.write() as connection:
+        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner))
+        if not found:
+            raise NotFound(what="document")
+        connection.execute(documents.delete().where(documents.c.id == document_id))
+    return found[0]
+
+
+def delete_all(database: Database, conversation_id: int) -> list[Document]:
+    """Deletes the rows of a conversation's documents; returns them as they were."""
+    with database.write() as connection:
+        found = _select(connection, _BRIEF, documents.c.conversation_id == conversation_id)
+        connection.execute(documents.delete().where(documents.c.conversation_id == conversation_id))
+    return found
+
+
+def unfinished(database: Database) -> list[Document]:
+    """All documents that are queued or in work, without their pages."""
+    with database.read() as connection:
+        return _select(connection, _BRIEF, documents.c.status.in_(UNFINISHED))
+
+
+def existing(database: Database, document_ids: Collection[str]) -> set[str]:
+    """Which of these documents there are."""
+    with database.read() as connection:
+        return set(connection.scalars(select(documents.c.id).where(documents.c.id.in_(document_ids))))

@@ -1,0 +1,89 @@
+"""The pages of a document as its job reads them, kept on disk, so that a later run goes on where an earlier one ended."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from utils.loaders import Page
+
+CRASHED = "reading this page took too much time or memory, or crashed"
+
+
+class PageJournal:
+    """A file of JSON lines: `{"page_count": n}` begins a run, each page that is read follows, `{"complete": true}` ends it.
+
+    Where a format has no pages `page_count` is null: such a document is always read from its beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.pages: list[Page] = []
+        self.page_count: int | None = None
+        self.complete = False
+        self.stuck = False  # the last run that began did not get to the end of its first page
+        for line in _whole_lines(path):
+            self._take(line)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the first page that was not read yet."""
+        return (self.pages[-1].number or 0) + 1 if self.pages else 1
+
+    def begin(self, page_count: int | None) -> None:
+        """A new run, after the file was opened."""
+        if page_count is None:
+            self._path.unlink(missing_ok=True)
+            self.pages.clear()
+        self._write({"page_count": page_count})
+
+    def add(self, page: Page) -> None:
+        self._write(asdict(page))
+
+    def give_up_page(self) -> None:
+        """Passes over the page that killed its job."""
+        self.add(Page(self.next_number, "", "empty", CRASHED))
+
+    @property
+    def given_up(self) -> int:
+        return sum(page.detail == CRASHED for page in self.pages)
+
+    def end(self) -> None:
+        self._write({"complete": True})
+
+    def report(self) -> list[dict[str, Any]]:
+        """How each page was read, in numbers."""
+        return [_entry(page) for page in self.pages]
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        self._take(entry)
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        if "complete" in entry:
+            self.complete = True
+        elif "page_count" in entry:
+            self.page_count, self.stuck = entry["page_count"], True
+        else:
+            self.pages.append(Page(**entry))
+            self.stuck = False
+
+
+def _entry(page: Page) -> dict[str, Any]:
+    entry: dict[str, Any] = {"page": page.number, "method": page.method, "chars": len(page.text)}
+    return entry if page.detail is None else {**entry, "detail": page.detail}
+
+
+def _whole_lines(path: Path) -> Iterable[dict[str, Any]]:
+    """The lines of the file. One that a crash cut off is removed."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        while line := file.readline():
+            if not line.endswith(b"\n"):
+                file.seek(-len(line), 1)
+                file.truncate()
+                return
+            yield json.loads(line)
