@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,7 +27,7 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """`text` goes to the model; each of `passages` may be cited by it."""
+    """`text` goes to the model; below it the turn writes the `passages`, numbered, each of which may be cited."""
 
     text: str
     passages: tuple[Passage, ...] = ()
@@ -36,13 +37,14 @@ class ToolOutput:
 class Tool:
     """A tool that the agent may call.
 
-    `run` gets validated `args`; a ChatError that it raises becomes the tool's result. `missing` says why the tool cannot be
-    offered in a context, None when it can. Results of a `cacheable` tool depend on its arguments alone.
+    `run` gets an instance of `args`; a ChatError that it raises becomes the tool's result. `missing` says why the tool
+    cannot be offered in a context, None when it can. Results of a `cacheable` tool are text, and depend on its
+    arguments alone.
     """
 
     name: str
     description: str
     args: type[BaseModel]
-    run: Callable[[BaseModel, ToolContext], Awaitable[ToolOutput]]
-    missing: Callable[[ToolContext], str | None]
+    run: Callable[[Any, ToolContext], Awaitable[ToolOutput]]
+    missing: Callable[[ToolContext], str | None] = lambda context: None
     cacheable: bool = False

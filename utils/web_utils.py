@@ -60,7 +60,7 @@ def parse_url(url: str, settings: Settings) -> URL:
         host = canonical_host(raw)
         if not parsed.port or ("[" in authority[1]) != (":" in host):
             raise UrlNotAllowed
-        parsed = parsed.with_host(host)
+        parsed = parsed.with_host(host).join(URL(parsed.raw_path_qs, encoded=True))  # a path that is empty becomes /
     except ValueError:
         raise UrlNotAllowed from None
     _check(host, host, parsed.port, settings)
