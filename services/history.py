@@ -62,21 +62,22 @@ def to_messages(turns: Sequence[dict[str, Any]], folder: Path | None) -> list[Ba
     messages = [message for turn in turns for message in turn["messages"]]
     paths = [path for message in messages for path in message.get("images", ())]
     shown = set(paths[-IMAGES_SHOWN:]) if folder else set()
-    return [_to_message(message, folder, shown) for message in messages]
+    # ids of our own, since the agent would make a UUID for each message of the history
+    return [_to_message(message, str(place), folder, shown) for place, message in enumerate(messages)]
 
 
-def _to_message(message: dict[str, Any], folder: Path | None, shown: set[str]) -> BaseMessage:
+def _to_message(message: dict[str, Any], id: str, folder: Path | None, shown: set[str]) -> BaseMessage:
     match message["role"]:
         case "assistant":
-            return AIMessage(message["content"], tool_calls=message.get("tool_calls", []))
+            return AIMessage(message["content"], id=id, tool_calls=message.get("tool_calls", []))
         case "tool":
             status = "success" if message["status"] == "ok" else "error"
             return ToolMessage(message["content"], tool_call_id=message["tool_call_id"], name=message["name"], status=status)
     images = [path for path in message.get("images", ()) if path in shown and folder and (folder / path).is_file()]
     if not images or folder is None:
-        return HumanMessage(message["content"])
+        return HumanMessage(message["content"], id=id)
     parts: list[str | dict[str, Any]] = [{"type": "text", "text": message["content"]}]
-    return HumanMessage(parts + [_image_part(folder / path) for path in images])
+    return HumanMessage(parts + [_image_part(folder / path) for path in images], id=id)
 
 
 def _image_part(path: Path) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class TurnRun:
         room = int(self.settings.LLM_CONTEXT_TOKENS * (1 - ANSWER_SHARE)) - used
         context = self.shop.tool_context(self.turn.key, opened.documents, language_of(self.turn.message))
         folder = self.settings.UPLOAD_DIR if self.settings.LLM_VISION else None
-        messages = [SystemMessage(system), *to_messages([*shown, {"messages": [asked]}], folder)]
+        messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [asked]}], folder)]
         return TurnState(context, self._emit_answer, room), messages
 
     def _emit_answer(self, event: Event) -> None:

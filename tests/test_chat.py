@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+
 from fakes.replies import cut, hang, reasoning, status, text, tool_call
 from fakes.upstream import Request, Upstream
 from fixtures.server import MakeServer, Server
