@@ -25,7 +25,25 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
 
 _CLOSERS = "[\"'”’」』）)】\\]]*"
-_ABBREVIATIONS = (r"[A-Z]", "al", "[Ff]ig", "[Dd]r", "M[rs]", "Mrs", "No", "vs", r"[ei]\.[ge]")
+_ABBREVIATIONS = (
+    *(
+        "[A-Z]",
+        "al",
+        "ca",
+        "cf",
+        "vs",
+        "pp",
+        r"[ei]\.[ge]",
+        "approx",
+        "resp",
+        "[Nn]o",
+        "[Vv]ol",
+        "[Ss]ec",
+        "[Ff]ig",
+        "[Ff]igs",
+    ),
+    *("[Ee]q", "[Rr]ef", "[Tt]ab", "[Dd]r", "M[rs]", "Mrs", "St", "Prof", "Inc", "Ltd", "Co"),
+)
 _NO_ABBREVIATION = "".join(rf"(?<!\b{word}\.)" for word in _ABBREVIATIONS)
 _LINE = re.compile(r"\n+")
 _SENTENCE = re.compile(
@@ -116,7 +134,12 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
 
 def passages(text: str) -> list[Span]:
     """The parts of a chunk that are embedded one by one and may be quoted: whole sentences where they are not too wide."""
-    spans = (_stripped(text, *part) for part in _cut(text, 0, len(text), PASSAGE_WIDTH, _PROSE))
+    return parts(text, PASSAGE_WIDTH)
+
+
+def parts(text: str, limit: int) -> list[Span]:
+    """All of `text` but white space, in parts no wider than `limit` that end with sentences where possible."""
+    spans = (_stripped(text, *part) for part in _cut(text, 0, len(text), limit, _PROSE))
     return [span for span in spans if span.start < span.end]
 
 

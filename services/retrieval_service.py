@@ -58,6 +58,14 @@ class RetrievalService:
         self.store = VectorStore(settings.CHROMA_URL, self._embedder.name)
         self._indexes = IndexCache(self.store, settings.DATA_DIR / "search", settings.SEARCH_CACHE_BYTES)
 
+    def heartbeat(self) -> None:
+        """Returns when the vector store answers; raises StoreUnavailable."""
+        self.store.heartbeat()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """A vector of length 1 for each text, of the model that search uses."""
+        return self._embedder.embed(texts)
+
     def index(
         self,
         document_id: str,
