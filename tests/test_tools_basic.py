@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from fakes.contexts import call, tool_context
 from pydantic import ValidationError
 
+from fakes.contexts import call, tool_context
 from models.passages import Passage
 from services.tools import all_tools, current_time, search_documents
 from utils.settings import Settings

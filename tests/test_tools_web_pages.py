@@ -3,9 +3,9 @@
 import time
 
 import pytest
+
 from fakes.contexts import call, tool_context
 from fakes.website import Reply, Website
-
 from services.tools import crawl_site, visit_url
 from utils.errors import UnsupportedType, UpstreamError, UpstreamTimeout, UrlNotAllowed
 from utils.settings import Settings

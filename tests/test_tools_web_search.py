@@ -4,10 +4,10 @@ import json
 import socket
 
 import pytest
+
 from fakes.contexts import call, tool_context
 from fakes.tavily import Tavily, failure
 from fakes.website import Reply
-
 from models.tools import ToolContext
 from services.tools.web_search import TOOL
 from utils.errors import ChatError, ProviderNotConfigured, UpstreamBusy, UpstreamError, UpstreamTimeout

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from fakes.website import Reply, Website
 
+from fakes.website import Reply, Website
 from utils.errors import UpstreamError, UpstreamTimeout, UrlNotAllowed
 from utils.settings import Settings
-from utils.web_utils import Fetched, check_url, fetch
+from utils.web_utils import Fetched, PublicConnector, check_url, fetch, parse_url
 
 REFUSED = """
 http://127.0.0.1/ http://127.0.0.1:6379/ https://127.0.0.1/ http://10.0.0.1/ http://192.168.1.1/ http://172.16.0.1/
@@ -125,6 +126,25 @@ def test_a_name_is_refused_when_any_of_its_addresses_is_inner(name: str, address
         get(f"http://{name}/", Settings())
 
 
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("HTTP://Example.COM.:80", "http://example.com/"),
+        ("http://example.com?q=1#top", "http://example.com/?q=1"),
+        ("http://0x08080808:8080//127.0.0.1/", "http://8.8.8.8:8080//127.0.0.1/"),
+        ("https://[2606:4700:4700:0:0:0:0:1111]/a%2Fb?c=%26", "https://[2606:4700:4700::1111]/a%2Fb?c=%26"),
+        ("http://例子。中国/路径?问=答", "http://xn--fsqu00a.xn--fiqs8s/%E8%B7%AF%E5%BE%84?%E9%97%AE=%E7%AD%94"),
+        ("http://8.8.8.8/@127.0.0.1", "http://8.8.8.8/@127.0.0.1"),
+        ("http://8.8.8.8/\\127.0.0.1", "http://8.8.8.8/%5C127.0.0.1"),
+        ("http://8.8.8.8/..//127.0.0.1/", "http://8.8.8.8//127.0.0.1/"),
+    ],
+)
+def test_a_public_url_gets_one_spelling(url: str, canonical: str) -> None:
+    parsed = parse_url(url, Settings())
+    assert str(parsed) == canonical
+    assert parsed.raw_host in canonical
+
+
 def test_unicode_spellings_of_a_name_are_looked_up_as_the_same_name(dns: Dns) -> None:
     asked = dns("localhost", ["127.0.0.1"])
     for url in ("http://ⓛｏcalhost/", "http://LOCALHOST/", "http://localhost./"):
@@ -160,6 +180,26 @@ def test_a_name_is_checked_anew_after_a_redirect_to_itself(site: Website, dns: D
         get(f"{url}/", settings)
     assert asked == ["rebind.example", "rebind.example"]
     assert site.paths == ["/"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "inner.example"])
+def test_the_connector_alone_keeps_to_public_addresses(host: str, site: Website, dns: Dns) -> None:
+    """Also without the check of the URL, and with redirects that the library follows."""
+    dns("inner.example", ["127.0.0.1"])
+    dns("start.example", ["127.0.0.1"])
+
+    async def visit(url: str) -> None:
+        settings = Settings(WEB_ALLOWED_HOSTS=(f"start.example:{site.port}",))
+        async with aiohttp.ClientSession(connector=PublicConnector(settings)) as session, session.get(url):
+            pass
+
+    with Website() as inner:
+        site.redirect("/", f"http://{host}:{inner.port}/")
+        for url in (f"http://{host}:{inner.port}/", f"http://start.example:{site.port}/"):
+            with pytest.raises(UrlNotAllowed):
+                asyncio.run(visit(url))
+        assert site.paths == ["/"]
+        assert inner.requests == []
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     DASHSCOPE_API_URL: str = _setting(DASHSCOPE_URL, "Other models", "Address of DashScope, without a path.")
     TTS_MODEL: str = _setting("qwen3-tts-flash", "Other models", "Speech model of DashScope.")
     TTS_VOICE: str = _setting("Cherry", "Other models", "Voice where a request names none.")
+    TTS_MAX_CHARS: int = _setting(5_000, "Other models", "Longest text that is spoken, in characters.", ge=1)
+    TTS_TIMEOUT_SECONDS: float = _setting(120, "Other models", "Longest duration of speaking one text.", gt=0)
 
     REDIS_URL: str = _setting("", "Stores", "Redis or Valkey. Empty, REDIS_HOST too: a bundled Valkey is started.")
     REDIS_HOST: str = _setting("", "Stores", "Host of Redis, where REDIS_URL is not set.")

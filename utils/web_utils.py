@@ -18,7 +18,7 @@ from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from utils.addresses import canonical_host, is_public
+from utils.addresses import Address, canonical_host, is_public
 from utils.errors import UpstreamError, UpstreamTimeout, UrlNotAllowed
 from utils.settings import Settings
 
@@ -54,57 +54,76 @@ def parse_url(url: str, settings: Settings) -> URL:
     authority = _AUTHORITY.match(url := url.strip())
     if not authority or "@" in authority[1] or "%" in authority[1] or _CONTROL.search(url) or len(url) > MAX_URL_CHARS:
         raise UrlNotAllowed
+    path = url[authority.end() :]
     try:
-        parsed = URL(url).with_fragment(None)
-        raw = parsed.raw_host or ""
-        host = canonical_host(raw)
-        if not parsed.port or ("[" in authority[1]) != (":" in host):
-            raise UrlNotAllowed
-        parsed = parsed.with_host(host).join(URL(parsed.raw_path_qs, encoded=True))  # a path that is empty becomes /
+        parsed = URL(authority[0] + ("" if path.startswith("/") else "/") + path).with_fragment(None)
+        host = canonical_host(parsed.raw_host or "")
+        parsed = parsed.with_host(host)
     except ValueError:
         raise UrlNotAllowed from None
-    _check(host, host, parsed.port, settings)
+    if not parsed.port or ("[" in authority[1]) != (":" in host) or parsed.raw_host != host:
+        raise UrlNotAllowed
+    if not _let_through(host, parsed.port, settings):
+        with contextlib.suppress(ValueError):  # a name, whose addresses are checked when it is resolved
+            _check(ip_address(host))
     return parsed
 
 
-def _check(address: str, host: str, port: int | None, settings: Settings) -> None:
-    """Raises UrlNotAllowed when `address` is an address and neither public nor let through by the operator."""
-    try:
-        allowed = is_public(ip_address(address))
-    except ValueError:
-        return
+def _let_through(host: str, port: int, settings: Settings) -> bool:
+    """Whether the operator lets tools visit `host`, wherever it is."""
     bracketed = f"[{host}]" if ":" in host else host
-    if not allowed and not {host, bracketed, f"{bracketed}:{port}"} & set(settings.WEB_ALLOWED_HOSTS):
+    return not {host, bracketed, f"{bracketed}:{port}"}.isdisjoint(settings.WEB_ALLOWED_HOSTS)
+
+
+def _check(address: Address) -> None:
+    if not is_public(address):
         raise UrlNotAllowed
 
 
 class PublicResolver(ThreadedResolver):
-    """Resolves the hosts of an aiohttp connector; raises UrlNotAllowed unless every address of a host may be visited.
-
-    It never sees a host that is an address already: `parse_url` checks these.
-    """
+    """Resolves the names of hosts; raises UrlNotAllowed unless every address of a host may be visited."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
+        self._let_through: set[tuple[str, int]] = set()  # addresses of names that the operator lets through
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await super().resolve(host, port, family)
         for result in found:
-            _check(result["host"], host, port, self._settings)
+            if _let_through(host, port, self._settings):
+                self._let_through.add((result["host"], port))
+            else:
+                _check(ip_address(result["host"]))
         return found
+
+    def open(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket for the connection that is about to be made: the last gate, also for hosts that are addresses."""
+        family, kind, protocol, _, (address, port, *_) = info
+        if (address, port) not in self._let_through and not _let_through(str(address), port, self._settings):
+            _check(ip_address(address))
+        return socket.socket(family, kind, protocol)
+
+
+class PublicConnector(aiohttp.TCPConnector):
+    """Connects an aiohttp session to public addresses and to what the operator let through, to nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        resolver = PublicResolver(settings)
+        super().__init__(resolver=resolver, socket_factory=resolver.open, use_dns_cache=False)
 
 
 async def check_url(url: str, settings: Settings) -> str:
-    """`url` in its one spelling, for a URL that is stored now and visited later through a PublicResolver.
+    """`url` in its one spelling, for a URL that is stored now and visited later through a PublicConnector.
 
     Raises UrlNotAllowed, also when the host has an inner address now; a host that cannot be resolved now is let pass.
     """
     parsed = parse_url(url, settings)
-    with contextlib.suppress(OSError):
-        await PublicResolver(settings).resolve(parsed.raw_host or "", parsed.port or 0)
+    with contextlib.suppress(OSError):  # a timeout is one too
+        async with asyncio.timeout(settings.WEB_TIMEOUT_SECONDS):
+            await PublicResolver(settings).resolve(parsed.raw_host or "", parsed.port or 0)
     return str(parsed)
 
 
@@ -132,7 +151,7 @@ async def fetch(url: str, settings: Settings, *, max_bytes: int | None = None) -
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=PublicResolver(settings), use_dns_cache=False),
+        connector=PublicConnector(settings),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=_HEADERS,
         timeout=aiohttp.ClientTimeout(total=None),  # the caller's timeout holds for all hops together
