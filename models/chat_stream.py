@@ -29,7 +29,7 @@ class Thoughts:
     """Parts thoughts from answer where a server leaves `<think>…</think>` at the start of the content."""
 
     def __init__(self) -> None:
-        self._state: Literal["start", "thinking", "answer"] = "start"
+        self._state: Literal["start", "thinking", "gap", "answer"] = "start"
         self._held = ""
 
     def split(self, text: str, *, last: bool = False) -> tuple[str, str]:
@@ -46,14 +46,22 @@ class Thoughts:
                 self._state = "answer"
                 return "", text
             self._state, text = "thinking", stripped.removeprefix(OPEN).lstrip("\n")
+        return self._think(text, last) if self._state == "thinking" else ("", self._skip_gap(text))
+
+    def _think(self, text: str, last: bool) -> tuple[str, str]:
         thoughts, closed, answer = text.partition(CLOSE)
         if closed:
+            self._state = "gap"
+            return thoughts, self._skip_gap(answer)
+        keep = 0 if last else _overlap(thoughts)
+        self._held = thoughts[len(thoughts) - keep :]
+        return thoughts[: len(thoughts) - keep], ""
+
+    def _skip_gap(self, text: str) -> str:
+        text = text.lstrip()
+        if text:
             self._state = "answer"
-            return thoughts, answer.lstrip()
-        if not last:
-            keep = _overlap(thoughts)
-            thoughts, self._held = thoughts[: len(thoughts) - keep], thoughts[len(thoughts) - keep :]
-        return thoughts, ""
+        return text
 
 
 def _overlap(text: str) -> int:
@@ -251,6 +259,22 @@ class AnswerReader:
 
     def _log(self, what: str, payload: bytes) -> None:
         log.warning("%s sent %s: %s", self._upstream, what, for_log(payload.decode(errors="replace"), self._secret))
+
+
+def read_choices(body: bytes, upstream: str, secret: str = "") -> list[ChatGenerationChunk]:
+    """Every choice of a completion that is not streamed. Raises as AnswerReader does."""
+    try:
+        completion = orjson.loads(body)
+        choices = [{**choice, "index": 0} for choice in completion["choices"]]
+    except (ValueError, LookupError, TypeError):
+        completion, choices = {}, []
+    parts = [orjson.dumps({**completion, "choices": [choice]}) for choice in choices] or [body]
+    chunks = []
+    for part in parts:
+        reader = AnswerReader(upstream, secret)
+        reader.feed(part)
+        chunks.append(reader.last())
+    return chunks
 
 
 def _pieces(content: Any) -> Iterator[tuple[Literal["text", "thought"], str]]:

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,13 +24,14 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from models.chat_stream import REASONING, AnswerReader
+from models.chat_stream import REASONING, AnswerReader, read_choices
 from models.providers import ModelOptions
 from utils import http_client
 from utils.errors import ChatError, UpstreamError, UpstreamTimeout
 
 log = logging.getLogger(__name__)
 
+NO_KEY = SecretStr("none")  # langchain-openai insists on one, and would take another from the environment
 DRAIN_SECONDS = 0.1  # what a server may take to end its answer after [DONE], so that the connection can be used again
 SAFE_NAME = re.compile(r"[\w.:-]{1,60}(/[\w.:-]{1,60})?")
 
@@ -53,7 +54,7 @@ class OpenAIChat(ChatOpenAI):
         return cls(
             model=model,
             base_url=url,
-            api_key=key,
+            api_key=key if key.get_secret_value() else NO_KEY,
             temperature=options.temperature,
             max_completion_tokens=options.max_tokens,
             connect_timeout=options.connect_timeout,
@@ -70,16 +71,9 @@ class OpenAIChat(ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         response = await self._open(self._stream_body(messages, stop, **kwargs))
-        try:
+        with self._closing(response):
             async for chunk in self._read(response):
                 yield chunk
-        except TimeoutError:
-            raise UpstreamTimeout(upstream=self._name) from None
-        except (ClientError, OSError) as error:
-            log.warning("%s broke off: %r", self._name, error)
-            raise UpstreamError(upstream=self._name) from None
-        finally:
-            response.release()  # closes the connection when the answer has not been read to its end
 
     async def _agenerate(
         self,
@@ -88,7 +82,13 @@ class OpenAIChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(iter([chunk async for chunk in self._astream(messages, stop, **kwargs)]))
+        if (kwargs.get("n") or self.n or 1) == 1:
+            return generate_from_stream(iter([chunk async for chunk in self._astream(messages, stop, **kwargs)]))
+        kwargs["stream"] = False  # LangChain's streams know one choice only
+        response = await self._open(self._get_request_payload(messages, stop=stop, **kwargs))
+        with self._closing(response):
+            choices = read_choices(await response.read(), self._name, self._key)
+        return ChatResult(generations=[generate_from_stream(iter([choice])).generations[0] for choice in choices])
 
     def _generate(
         self,
@@ -110,6 +110,18 @@ class OpenAIChat(ChatOpenAI):
             return [chunk async for chunk in self._astream(messages, stop, **kwargs)]
 
         yield from http_client.run(collected())
+
+    @contextmanager
+    def _closing(self, response: ClientResponse) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise UpstreamTimeout(upstream=self._name) from None
+        except (ClientError, OSError) as error:
+            log.warning("%s broke off: %r", self._name, error)
+            raise UpstreamError(upstream=self._name) from None
+        finally:
+            response.release()  # closes the connection when the answer has not been read to its end
 
     async def _read(self, response: ClientResponse) -> AsyncIterator[ChatGenerationChunk]:
         reader = AnswerReader(self._name, self._key)
@@ -190,8 +202,8 @@ class OpenAIChat(ChatOpenAI):
     async def _post(self, body: dict[str, Any]) -> ClientResponse:
         try:
             data = orjson.dumps(body)
-        except TypeError:  # half a surrogate pair in a text: JSON can carry it, UTF-8 cannot
-            data = json.dumps(body).encode()
+        except TypeError:  # half a surrogate pair in a text: Python can hold it, UTF-8 cannot
+            data = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -214,7 +226,8 @@ class OpenAIChat(ChatOpenAI):
 
     @property
     def _key(self) -> str:
-        return self.openai_api_key.get_secret_value() if isinstance(self.openai_api_key, SecretStr) else ""
+        key = self.openai_api_key
+        return key.get_secret_value() if isinstance(key, SecretStr) and key != NO_KEY else ""
 
     @property
     def _name(self) -> str:

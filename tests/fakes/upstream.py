@@ -215,8 +215,9 @@ class Upstream:
                 return web.Response(status=part.status, body=part.body, headers=part.headers)
         anthropic = request.path == "/v1/messages"
         if reply.whole or not request.body.get("stream"):
-            if reply.parts and isinstance(fault := reply.parts[-1], Fault) and fault.kind != "hang before headers":
-                await self._fault(http, request, fault)
+            for part in reply.parts:
+                if isinstance(part, Fault):
+                    await self._fault(http, request, part)
             return _json((anthropic_whole if anthropic else openai_whole)(reply, request.body))
         key = (anthropic, *(str(request.body.get(name)) for name in ("model", "n", "stream_options")))
         if key not in reply.rendered:

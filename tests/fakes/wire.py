@@ -134,7 +134,7 @@ def anthropic_stream(reply: Reply, body: dict[str, Any]) -> Iterator[bytes | Fau
             yield part.data if isinstance(part, Raw) else part
     if reply.finish_reason is not None:
         end = {"stop_reason": STOP_REASONS[reply.finish_reason], "stop_sequence": None}
-        yield _named({"type": "message_delta", "delta": end, "usage": {"output_tokens": reply.tokens[1]}})
+        yield _named({"type": "message_delta", "delta": end, "usage": _anthropic_usage(reply)})
     if reply.done:
         yield _named({"type": "message_stop"})
 
