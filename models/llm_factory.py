@@ -38,12 +38,13 @@ def vision_model(settings: Settings) -> BaseChatModel | None:
             api_key=settings.DASHSCOPE_API_KEY,
         )
         return _built(openai_compatible, settings, options)
-    key = settings.VISION_MODEL_API_KEY
+    url, key = settings.VISION_MODEL_API_URL, settings.VISION_MODEL_API_KEY
     own_key = bool(key.get_secret_value())
-    if settings.VISION_MODEL_API_URL == settings.LLM_API_URL and not own_key:
-        key = settings.LLM_API_KEY
-    options = _options(settings, model=settings.VISION_MODEL, base_url=settings.VISION_MODEL_API_URL, api_key=key)
-    provider = openai_compatible if settings.VISION_MODEL_API_URL or own_key else _provider(settings)
+    chat_url, chat_key = openai_compatible.endpoint(settings)
+    if url == chat_url and not own_key:
+        key = chat_key
+    options = _options(settings, model=settings.VISION_MODEL, base_url=url, api_key=key)
+    provider = openai_compatible if url or own_key else _provider(settings)
     return None if provider is offline else _built(provider, settings, options)
 
 

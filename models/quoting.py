@@ -42,7 +42,7 @@ def passages_in(text: str) -> list[Found]:
         if begins and (not headers or int(match[1]) == int(headers[-1][1]) + 1):
             headers.append(match)
     ends = [match.start() for match in headers[1:]] + [len(text)]
-    return [Found(int(m[1]), m[2].strip(), text[m.end() : end].strip()) for m, end in zip(headers, ends, strict=True)]
+    return [Found(int(m[1]), m[2].strip(), text[m.end() : end].strip()) for m, end in zip(headers, ends, strict=False)]
 
 
 def terms(text: str) -> set[str]:

@@ -28,16 +28,17 @@ def default_model(settings: Settings) -> str:
     return DASHSCOPE_MODEL
 
 
+def endpoint(settings: Settings) -> tuple[str, SecretStr]:
+    """The base URL of the settings, and the key that belongs to it."""
+    if _own(settings) or not configured(settings):
+        return settings.LLM_API_URL or OPENAI_URL, settings.LLM_API_KEY
+    return settings.dashscope_compatible_url, settings.DASHSCOPE_API_KEY
+
+
 def build(settings: Settings, options: ModelOptions) -> BaseChatModel:
-    url, key = options.endpoint(*_endpoint(settings))
+    url, key = options.endpoint(*endpoint(settings))
     return OpenAIChat.of(options.model or default_model(settings), url, key, options)
 
 
 def _own(settings: Settings) -> bool:
     return bool(settings.LLM_API_KEY.get_secret_value() or settings.LLM_API_URL)
-
-
-def _endpoint(settings: Settings) -> tuple[str, SecretStr]:
-    if _own(settings) or not configured(settings):
-        return settings.LLM_API_URL or OPENAI_URL, settings.LLM_API_KEY
-    return settings.dashscope_compatible_url, settings.DASHSCOPE_API_KEY

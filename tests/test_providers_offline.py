@@ -1,0 +1,187 @@
+"""What is answered while no language model is configured."""
+
+import asyncio
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+
+from models.llm_factory import chat_model
+from models.passages import Passage
+from models.prompts import attachment_block, passages_block, read_attachment_blocks
+from models.turns import Attachment
+from utils.settings import Settings
+
+LEAVE = "员工入职满一年后享有年假。年假共十天，当年有效。未休的年假可以顺延一个季度。"
+REVENUE = "Revenue grew in every quarter. The company employs 120 people. Its offices are in Harbin and Leeds."
+SETTINGS = ("LLM_API_KEY", "LLM_API_URL", "LLM_MODEL")
+
+
+@pytest.fixture
+def model():
+    return chat_model(Settings(_env_file=None))
+
+
+def passage(filename: str, page: int | None, text: str) -> Passage:
+    return Passage("d", filename, page, text, text, 0, len(text), 0.5)
+
+
+PASSAGES = [passage("report.docx", None, REVENUE), passage("手册.pdf", 13, LEAVE)]
+
+
+def agent(model, passages, asked: list[str] | None = None):
+    @tool
+    async def search_documents(query: str) -> str:
+        """Searches the documents of this conversation."""
+        if asked is not None:
+            asked.append(query)
+        return passages_block(passages, "zh") or "没有找到。"
+
+    return create_agent(model, [search_documents])
+
+
+def ask(agent, *messages) -> str:
+    return asyncio.run(agent.ainvoke({"messages": list(messages)}))["messages"][-1].text
+
+
+@pytest.mark.parametrize(("question", "words"), [("你好", "尚未配置语言模型"), ("hello", "No language model is configured")])
+def test_without_documents_it_says_what_it_is_and_what_to_set(model, question: str, words: str) -> None:
+    answer = model.invoke(question).text
+    assert words in answer
+    assert all(name in answer for name in SETTINGS)
+
+
+def test_quotes_the_best_passage_word_for_word_with_file_page_and_marker(model) -> None:
+    asked: list[str] = []
+    answer = ask(agent(model, PASSAGES, asked), HumanMessage("年假有几天？"))
+    assert asked == ["年假有几天？"]
+    assert "> " + LEAVE in answer
+    assert "手册.pdf，第 13 页 [2]" in answer
+    assert "Harbin" not in answer
+    assert "尚未配置语言模型" in answer
+
+
+def test_answers_in_the_language_of_the_question(model) -> None:
+    answer = ask(agent(model, PASSAGES), HumanMessage("How many people does the company employ?"))
+    assert "No language model is configured" in answer
+    assert "The company employs 120 people." in answer
+    assert "report.docx [1]" in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("火星上有咖啡馆吗？", "没有找到答案"), ("Is there coffee on Mars?", "do not answer")]
+)
+def test_says_so_when_no_passage_shares_a_word_with_the_question(model, question: str, words: str) -> None:
+    answer = ask(agent(model, PASSAGES), HumanMessage(question))
+    assert words in answer
+    assert "> " not in answer
+
+
+def test_says_so_when_the_search_finds_nothing(model) -> None:
+    assert "没有找到答案" in ask(agent(model, []), HumanMessage("年假有几天？"))
+
+
+@pytest.mark.parametrize("question", ["请总结这份文档", "What is this document about?", "Summarise it, please"])
+def test_a_question_for_an_overview_is_given_what_was_found(model, question: str) -> None:
+    answer = ask(agent(model, PASSAGES), HumanMessage(question))
+    assert "[1]" in answer
+    assert "[2]" in answer
+
+
+def test_a_follow_up_is_searched_for_itself(model) -> None:
+    asked: list[str] = []
+    history = [
+        SystemMessage("系统"),
+        HumanMessage("年假有几天？"),
+        AIMessage("", tool_calls=[{"id": "c1", "name": "search_documents", "args": {"query": "年假有几天？"}}]),
+        ToolMessage(passages_block(PASSAGES, "zh"), tool_call_id="c1"),
+        AIMessage("> 年假共十天 [2]"),
+        HumanMessage("Where are the offices?"),
+    ]
+    answer = ask(agent(model, PASSAGES, asked), *history)
+    assert asked == ["Where are the offices?"]
+    assert "Harbin and Leeds" in answer
+    assert "年假" not in answer
+
+
+def test_does_not_call_tools_that_it_does_not_know(model) -> None:
+    @tool
+    async def fetch_page(url: str) -> str:
+        """Fetches a page."""
+        return url
+
+    assert "尚未配置" in ask(create_agent(model, [fetch_page]), HumanMessage("打开网页"))
+
+
+def test_a_failed_search_is_named(model) -> None:
+    call = {"id": "c1", "name": "search_documents", "args": {"query": "年假"}}
+    failed = ToolMessage("存储服务暂时不可用：vector_store，请稍后再试。", tool_call_id="c1", status="error")
+    answer = model.invoke([HumanMessage("年假？"), AIMessage("", tool_calls=[call]), failed]).text
+    assert answer == "文档检索失败：存储服务暂时不可用：vector_store，请稍后再试。"
+
+
+def test_a_reference_inside_a_passage_is_not_taken_for_a_passage(model) -> None:
+    cited = passage("paper.pdf", 2, "The method is old.\n\n[7] Smith, J. On leave. 1999.")
+    answer = ask(agent(model, [cited, *PASSAGES]), HumanMessage("What did Smith write?"))
+    assert "Smith, J. On leave." in answer
+    assert "paper.pdf，第 2 页 [1]" in answer
+
+
+def test_a_long_passage_is_cut_to_the_part_that_fits(model) -> None:
+    long = passage("长.txt", None, "无关的句子。" * 200 + LEAVE + "别的句子。" * 200)
+    answer = ask(agent(model, [long]), HumanMessage("年假有几天？"))
+    assert "年假共十天" in answer
+    assert len(answer) < 700
+
+
+def test_streams_sentence_by_sentence(model) -> None:
+    chunks = [chunk.text for chunk in model.stream("你好")]
+    assert len([chunk for chunk in chunks if chunk]) == 3
+    assert "".join(chunks) == model.invoke("你好").text
+
+
+def test_names_itself_and_its_finish_reason(model) -> None:
+    metadata = model.invoke("hi").response_metadata
+    assert (metadata["model_name"], metadata["finish_reason"]) == ("offline", "stop")
+
+
+INVOICE = Attachment("发票[1].png", "", "", "合计：¥1,234\n\n日期：2024 年")
+
+
+def test_shows_the_text_of_a_picture_and_says_that_nothing_can_see_it(model) -> None:
+    answer = model.invoke(attachment_block(INVOICE, "zh") + "\n\n图里写了什么？").text
+    assert "发票[1].png" in answer
+    assert "> 合计：¥1,234\n>\n> 日期：2024 年" in answer
+    assert "VISION_MODEL" in answer
+    assert "LLM_API_KEY" not in answer
+
+
+def test_a_picture_without_text_in_english(model) -> None:
+    answer = model.invoke(attachment_block(Attachment("cat.jpg", "", ""), "en") + "\n\nWhat is this?").text
+    assert "No text could be read in the picture cat.jpg." in answer
+    assert "VISION_MODEL" in answer
+
+
+def test_shows_what_a_vision_model_saw(model) -> None:
+    seen = Attachment("猫.png", "", "", "", "一只黑猫。")
+    answer = model.invoke(attachment_block(seen, "zh") + "\n\n这是什么？").text
+    assert "> 一只黑猫。" in answer
+    assert "未设置视觉模型" not in answer
+
+
+def test_a_picture_and_documents_are_both_told_of(model) -> None:
+    asked: list[str] = []
+    question = attachment_block(INVOICE, "zh") + "\n\n年假有几天？"
+    answer = ask(agent(model, PASSAGES, asked), HumanMessage(question))
+    assert asked == ["年假有几天？"]
+    assert "合计" in answer
+    assert "年假共十天" in answer
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_written_of_pictures_can_be_read_back(language) -> None:
+    pictures = [INVOICE, Attachment("b.png", "", "", "", "一只猫。"), Attachment("c.png", "", "", "文\n字", "A dog.")]
+    question = "第一问？\n\n[Picture] 第二问？"
+    content = "\n\n".join([*(attachment_block(picture, language) for picture in pictures), question])
+    assert read_attachment_blocks(content) == (pictures, question)
