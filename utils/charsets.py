@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 
 import chardet
 from chardet.enums import EncodingEra
@@ -33,16 +34,27 @@ COMMON = {
     "gb18030": re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xa3][\xa1-\xfe]|[\xb0-\xd7][\xa1-\xfe])*"),
     "big5hkscs": re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xa3][\x40-\x7e\xa1-\xfe]|[\xa4-\xc6][\x40-\x7e\xa1-\xfe])*"),
 }
+CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 HANGUL = re.compile("[\x00-\x7f\u3000-\u303f\uac00-\ud7a3\uff00-\uffef]*")
 
 
 def decode(data: bytes, declared: str = "") -> str:
-    """The characters of a text. Never fails: bytes that fit nowhere become U+FFFD.
-
-    `declared` is the encoding that came along with the bytes, in a header; it counts where they agree.
-    """
+    """The characters of a text, `declared` being the encoding its envelope names. Bytes that fit nowhere become U+FFFD."""
     encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None) or _encoding(data, declared)
     return data.decode(encoding, "replace")
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the beginning of a file is text, in whatever encoding."""
+    if head.startswith(tuple(MARKS)):
+        return True
+    if b"\0" not in head:
+        return len(CONTROL.findall(head)) * 100 <= len(head)
+    encoding = _codec(chardet.detect(head)["encoding"] or "")
+    if not encoding.startswith(("utf-16", "utf-32")):
+        return False
+    text = head.decode(encoding, "replace")
+    return sum(unicodedata.category(c) in ("Cc", "Cn", "Co") and c not in "\t\n\r\f" for c in text) * 100 <= len(text)
 
 
 def _encoding(data: bytes, declared: str) -> str:
@@ -50,7 +62,8 @@ def _encoding(data: bytes, declared: str) -> str:
     if not seven_bit_kind and _is_utf8(data):
         return "utf-8"
     inside = DECLARED.search(data[:2048])
-    for name in map(_codec, (declared, inside[1].decode("ascii", "ignore") if inside else "")):
+    for label in (declared, inside[1].decode("ascii", "ignore") if inside else ""):
+        name = _codec(label)
         if name and not name.startswith("utf") and _fits(data, name):
             return name
     telling = re.search(rb"[\x80-\xff]", data)

@@ -1,0 +1,101 @@
+"""Zip files of documents, read without letting them grow beyond limits; and the XML in them, without entities."""
+
+import posixpath
+import zipfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+from lxml import etree
+
+from utils.errors import DocumentUnreadable
+
+MAX_MEMBERS = 20_000
+MAX_BYTES = 500_000_000  # of all members, unpacked
+MAX_MEMBER_BYTES = 100_000_000
+MAX_RATIO = 100  # of a member larger than this many bytes:
+RATIO_COUNTS_FROM = 5_000_000
+
+
+class Archive:
+    """A zip file. Names of members are compared without case, with `/` between folders and none before.
+
+    Raises DocumentUnreadable where it is damaged, needs a password or is too large; `KeyError` for a missing member.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise DocumentUnreadable("damaged") from error
+        members = self._file.infolist()
+        if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_BYTES:
+            raise DocumentUnreadable("too_large")
+        self._members = {_key(member.filename): member for member in members}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self._members
+
+    def names(self) -> list[str]:
+        """Names of all members, as they are compared."""
+        return list(self._members)
+
+    def read(self, name: str) -> bytes:
+        """The content of a member; what it unpacks to is never more than its directory entry says."""
+        member = self._members[_key(name)]
+        if member.flag_bits & 1:
+            raise DocumentUnreadable("encrypted")
+        large = member.file_size > RATIO_COUNTS_FROM and member.file_size > MAX_RATIO * member.compress_size
+        if large or member.file_size > MAX_MEMBER_BYTES:
+            raise DocumentUnreadable("too_large")
+        try:
+            return self._file.read(member)
+        except zipfile.BadZipFile as error:
+            raise DocumentUnreadable("damaged") from error
+
+    def xml(self, name: str) -> Any:
+        """The root element of a member."""
+        return parse_xml(self.read(name))
+
+    def related(self, name: str) -> dict[str, tuple[str, str]]:
+        """The parts that an OOXML part refers to, by id: the last word of the relationship's type, and the part's name."""
+        folder, base = posixpath.split(_key(name))
+        relations = posixpath.join(folder, "_rels", f"{base}.rels")
+        found = {}
+        for item in self.xml(relations) if relations in self else ():
+            target = item.get("Target", "")
+            if item.get("TargetMode") != "External":
+                target = posixpath.normpath(posixpath.join("/", folder, unquote(target)))
+                found[item.get("Id", "")] = (item.get("Type", "").rpartition("/")[2], _key(target))
+        return found
+
+
+def _key(name: str) -> str:
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def parse_xml(content: bytes) -> Any:
+    """The root element of an XML text, however damaged; without entities. Raises DocumentUnreadable where there is none."""
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        recover=True,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None:
+        raise DocumentUnreadable("damaged")
+    return root
