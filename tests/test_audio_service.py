@@ -3,13 +3,14 @@
 import io
 import logging
 import socket
+import threading
 import wave
 from typing import Any
 
 import pytest
 
 from fakes.dashscope import DashScope, event, failed_event, refusal, stream
-from fakes.website import Reply
+from fakes.website import Reply, Request
 from services.audio_service import AudioService
 from utils.errors import (
     ChatError,
@@ -54,6 +55,27 @@ def test_a_long_text_is_spoken_in_parts_and_joined_in_order(dashscope: DashScope
     speech = service(dashscope).speak(text)
     assert heard(speech.audio) == text
     assert len(dashscope.spoken) > 3
+
+
+def test_four_parts_are_spoken_at_once_and_no_more(dashscope: DashScope) -> None:
+    speak, together, at_once, most = dashscope.reply, threading.Barrier(4, timeout=10), 0, 0
+    lock = threading.Lock()
+
+    def reply(request: Request) -> Reply:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        together.wait()
+        with lock:
+            at_once -= 1
+        return speak(request)
+
+    dashscope.reply = reply
+    text = "这一句话正好占去请求的一部分。" * 160
+    assert heard(service(dashscope).speak(text).audio) == text
+    assert len(dashscope.spoken) == 8
+    assert most == 4
 
 
 def test_an_event_may_hold_many_seconds_of_sound(dashscope: DashScope) -> None:
@@ -115,6 +137,12 @@ def test_failures_of_the_vendor_become_ours(reply: Reply, expected: type[ChatErr
         service(dashscope).speak("你好")
     assert type(caught.value) is expected
     assert caught.value.params == {"upstream": "DashScope"}
+
+
+def test_a_stream_without_an_end_is_given_up(dashscope: DashScope) -> None:
+    dashscope.reply = lambda request: stream(*[event(bytes(2_000_000))] * 15, hang=True)
+    with pytest.raises(UpstreamError):
+        service(dashscope, TTS_TIMEOUT_SECONDS=20).speak("你好")
 
 
 def test_one_part_that_fails_fails_the_whole(dashscope: DashScope) -> None:

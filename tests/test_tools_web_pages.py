@@ -9,6 +9,7 @@ from fakes.website import Reply, Website
 from services.tools import crawl_site, visit_url
 from utils.errors import UnsupportedType, UpstreamError, UpstreamTimeout, UrlNotAllowed
 from utils.settings import Settings
+from utils.web_pages import MAX_TAGS
 
 ARTICLE = """<html><head><title>员工手册</title></head><body><nav><a href="/">首页</a></nav>
 <article><h1>年假</h1><p>员工每年享有十天年假，满十年的员工享有十五天年假。</p><p>Unused days expire in March.</p>
@@ -76,11 +77,18 @@ def test_a_page_cannot_keep_the_server_busy_by_its_charset_or_its_tags(site: Web
     assert time.perf_counter() - started < 5
 
 
+def test_only_the_beginning_of_an_endless_page_is_read(site: Website) -> None:
+    site.page("/", "<title>t</title>" + "<p>字" * 60_000)
+    assert visit(site, TOOL_RESULT_CHARS=1_000_000).count("字") < MAX_TAGS
+
+
 def test_text_and_json_are_returned_as_they_are(site: Website) -> None:
     site.page("/a.json", '{"年假": 10}', "application/json")
     site.page("/a.txt", "第一行\r\n<b>", "text/plain; charset=utf-8")
     assert visit(site, "/a.json") == f'{site.url}/a.json\n\n{{"年假": 10}}'
     assert visit(site, "/a.txt") == f"{site.url}/a.txt\n\n第一行\n<b>"
+    site.page("/b.txt", "Привет".encode("iso8859-5"), "text/plain; charset=ISO-8859-5")  # would be guessed wrong
+    assert visit(site, "/b.txt").endswith("Привет")
 
 
 def test_a_pdf_is_left_to_the_upload(site: Website) -> None:
@@ -143,6 +151,7 @@ def test_a_crawl_stays_on_its_host(site: Website) -> None:
     assert "2. 页" in text
     assert "3. 页" not in text
     assert other.url not in text
+    assert other.paths.count("/") == 1  # where the redirect led
     assert site.paths == ["/robots.txt", "/", "/away", "/b"]
 
 
@@ -201,6 +210,12 @@ def test_a_crawl_passes_over_pages_that_fail(site: Website) -> None:
     site.page("/good", link())
     assert "2. 页" in crawl(site)
     assert site.paths == ["/robots.txt", "/", "/gone", "/image", "/good"]
+
+
+def test_a_crawl_gives_up_on_a_site_whose_pages_fail(site: Website) -> None:
+    site.page("/", link(*(f"/{n}" for n in range(50))))
+    assert "1. 页" in crawl(site, max_pages=2)
+    assert len(site.requests) == 2 + 2 * crawl_site.TRIES_PER_PAGE
 
 
 def test_a_first_page_that_fails_is_an_error(site: Website) -> None:

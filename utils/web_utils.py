@@ -52,7 +52,7 @@ class Fetched:
 def parse_url(url: str, settings: Settings) -> URL:
     """`url` without its fragment, its host in one spelling. Raises UrlNotAllowed; names are not resolved here."""
     authority = _AUTHORITY.match(url := url.strip())
-    if not authority or "@" in authority[1] or "%" in authority[1] or _CONTROL.search(url) or len(url) > MAX_URL_CHARS:
+    if not authority or "@" in authority[1] or _CONTROL.search(url) or len(url) > MAX_URL_CHARS:
         raise UrlNotAllowed
     path = url[authority.end() :]
     try:
