@@ -26,6 +26,7 @@ BUNDLED = "universal-sentence-encoder-multilingual-3"
 UPSTREAM = "embeddings"
 API_BATCH = 10  # DashScope takes no more in one call
 API_CALLS = 4  # at once
+QUESTION_SECONDS = 10.0
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -47,7 +48,7 @@ class BundledEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, 512), np.float32)
-        return np.asarray(_encoder().encode(list(texts)), np.float32)
+        return np.asarray(_encoder().encode([_encodable(text) for text in texts]), np.float32)
 
 
 _loading = threading.Lock()
@@ -68,39 +69,53 @@ def _load_encoder() -> Any:
 
 
 class ApiEmbedder:
-    """A model behind an OpenAI-compatible API. `timeout` is that of connecting and that of reading, in seconds."""
+    """A model behind an OpenAI-compatible API. `timeout` is that of connecting and that of reading, in seconds.
+
+    A single text is a question that somebody waits for: it is tried once, and not for long.
+    """
 
     def __init__(self, model: str, url: str, key: SecretStr, timeout: tuple[float, float]) -> None:
         self.name = model
         self._url, self._key, self._timeout = url, key, timeout
 
     @cached_property
-    def _client(self) -> "OpenAIEmbeddings":
+    def _for_documents(self) -> "OpenAIEmbeddings":
+        return self._client(self._timeout, retries=2)
+
+    @cached_property
+    def _for_questions(self) -> "OpenAIEmbeddings":
+        connect, read = self._timeout
+        return self._client((connect, min(read, QUESTION_SECONDS)), retries=0)
+
+    def _client(self, timeout: tuple[float, float], retries: int) -> "OpenAIEmbeddings":
         from langchain_openai import OpenAIEmbeddings  # takes a second
 
         return OpenAIEmbeddings(
             model=self.name,
             base_url=self._url,
             api_key=SecretStr(self._key.get_secret_value() or "none"),  # a local server needs none, the SDK does
-            timeout=self._timeout,
-            max_retries=2,
+            timeout=timeout,
+            max_retries=retries,
             chunk_size=API_BATCH,
             check_embedding_ctx_length=False,  # or it downloads a tokenizer and sends numbers instead of text
             model_kwargs={"encoding_format": "float"},  # the SDK asks for base64, which few other servers know
         )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        batches = [[text or " " for text in texts[i : i + API_BATCH]] for i in range(0, len(texts), API_BATCH)]
-        if len(batches) == 1:
-            return self._call(batches[0])
+        if len(texts) == 1:
+            return self._call(self._for_questions, texts)
+        client = self._for_documents
+        batches = [texts[i : i + API_BATCH] for i in range(0, len(texts), API_BATCH)]
         with ThreadPoolExecutor(API_CALLS) as pool:
-            return np.concatenate([*pool.map(self._call, batches)]) if batches else np.empty((0, 0), np.float32)
+            vectors = [*pool.map(lambda batch: self._call(client, batch), batches)]
+        return np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
 
-    def _call(self, texts: list[str]) -> Vectors:
+    def _call(self, client: "OpenAIEmbeddings", texts: Sequence[str]) -> Vectors:
         import openai
 
         try:
-            vectors = np.array(self._client.embed_documents(texts), np.float32)
+            # a server refuses an empty text
+            vectors = np.array(client.embed_documents([_encodable(text) or " " for text in texts]), np.float32)
             return _unit(vectors, len(texts))
         except openai.OpenAIError as error:
             raise self._translated(error) from error
@@ -117,6 +132,11 @@ class ApiEmbedder:
         if isinstance(error, openai.APIStatusError):
             return error_of(error.status_code, upstream=UPSTREAM, headers=error.response.headers)
         return UpstreamError(upstream=UPSTREAM)
+
+
+def _encodable(text: str) -> str:
+    """`text` without lone surrogates, which JSON can bring and UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _unit(vectors: Vectors, count: int) -> Vectors:

@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 ADD_ROWS = 1_000  # in one call
 GET_ROWS = 500  # smaller answers, because reading one holds up all other threads
 DELETED_DOCUMENTS = 100  # in one call
-CONNECT_SECONDS = 5.0
-TIMEOUT_SECONDS = 60.0  # deleting 30,000 rows takes 5 s
+TIMEOUT_SECONDS = (5.0, 60.0)  # of the first contact, and of each call: deleting 30,000 rows takes 5 s
 PREFIX = "passages-"
 
 Place = dict[str, Any]
@@ -76,10 +75,12 @@ class VectorStore:
     """The vectors of one embedding `model` on the Chroma server at `url`.
 
     Safe in threads, and across a fork: it connects when it is first used in a process. Every failure is a StoreUnavailable.
+    `timeout` is in seconds: that of the first contact, and that of each call.
     """
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str, model: str, timeout: tuple[float, float] = TIMEOUT_SECONDS) -> None:
         self._url = url.rstrip("/")
+        self._timeout = timeout
         slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in model)[-40:].strip("-")
         self.name = f"{PREFIX}{slug}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
         self._lock = threading.Lock()
@@ -193,9 +194,9 @@ class VectorStore:
         with self._lock:
             if self._client is None or self._pid != os.getpid():
                 # Chroma's client waits for ever: ask first whether anybody answers, then give it a timeout
-                httpx.get(f"{self._url}/api/v2/heartbeat", timeout=CONNECT_SECONDS).raise_for_status()
+                httpx.get(f"{self._url}/api/v2/heartbeat", timeout=self._timeout[0]).raise_for_status()
                 client = chromadb.HttpClient(self._url, settings=ChromaSettings(anonymized_telemetry=False))
-                client._server._session.timeout = TIMEOUT_SECONDS  # type: ignore[attr-defined]
+                client._server._session.timeout = self._timeout[1]  # type: ignore[attr-defined]
                 self._client, self._pid, self._collections = client, os.getpid(), {}
             return self._client
 

@@ -25,26 +25,9 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
 
 _CLOSERS = "[\"'”’」』）)】\\]]*"
-_ABBREVIATIONS = (
-    *(
-        "[A-Z]",
-        "al",
-        "ca",
-        "cf",
-        "vs",
-        "pp",
-        r"[ei]\.[ge]",
-        "approx",
-        "resp",
-        "[Nn]o",
-        "[Vv]ol",
-        "[Ss]ec",
-        "[Ff]ig",
-        "[Ff]igs",
-    ),
-    *("[Ee]q", "[Rr]ef", "[Tt]ab", "[Dd]r", "M[rs]", "Mrs", "St", "Prof", "Inc", "Ltd", "Co"),
-)
-_NO_ABBREVIATION = "".join(rf"(?<!\b{word}\.)" for word in _ABBREVIATIONS)
+_ABBREVIATIONS = r"[A-Z] al ca cf vs pp [ei]\.[ge] approx resp [Nn]o [Vv]ol [Ss]ec [Ff]ig [Ff]igs [Ee]q [Rr]ef [Tt]ab [Dd]r"
+_TITLES = "M[rs] Mrs St Prof Inc Ltd Co"
+_NO_ABBREVIATION = "".join(rf"(?<!\b{word}\.)" for word in f"{_ABBREVIATIONS} {_TITLES}".split())
 _LINE = re.compile(r"\n+")
 _SENTENCE = re.compile(
     rf"[。！？；…]+{_CLOSERS}\s*"  # needs no space after it
@@ -55,6 +38,7 @@ _SENTENCE = re.compile(
 _CLAUSE = re.compile(r"[，、：,;:]\s*(?=\D)|\n+")
 _SPACE = re.compile(r"\s+")
 _PROSE = (_SENTENCE, _LINE, _CLAUSE, _SPACE)
+_ROWS = (_LINE, *_PROSE)
 _LINES = (_LINE,)
 
 Kind = Literal["heading", "table", "code", "prose"]
@@ -134,12 +118,12 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
 
 def passages(text: str) -> list[Span]:
     """The parts of a chunk that are embedded one by one and may be quoted: whole sentences where they are not too wide."""
-    return parts(text, PASSAGE_WIDTH)
+    return parts(text, PASSAGE_WIDTH, _ROWS if text.lstrip().startswith("|") else _PROSE)
 
 
-def parts(text: str, limit: int) -> list[Span]:
+def parts(text: str, limit: int, cuts: Sequence[re.Pattern[str]] = _PROSE) -> list[Span]:
     """All of `text` but white space, in parts no wider than `limit` that end with sentences where possible."""
-    spans = (_stripped(text, *part) for part in _cut(text, 0, len(text), limit, _PROSE))
+    spans = (_stripped(text, *part) for part in _cut(text, 0, len(text), limit, cuts))
     return [span for span in spans if span.start < span.end]
 
 

@@ -1,0 +1,154 @@
+"""Chunks: together the whole text, cut where a reader would cut, each with its page and its headings."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.passages import TextChunk
+from services.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages, sentences, width
+from utils.loaders import Page
+
+ZH = "本合同自双方签字之日起生效。甲方应当在三十日内付款；乙方应当在收到款项后发货！逾期怎么办？按日支付违约金……"
+EN = "The agreement takes effect when both parties sign it. Payment is due within 30 days! What if it is late? See Fig. 3. "
+
+
+def pages(*texts: str, numbered: bool = True) -> list[Page]:
+    return [Page(number if numbered else None, text) for number, text in enumerate(texts, 1)]
+
+
+def chunks_of(text: str) -> list[TextChunk]:
+    return chunk(pages(text, numbered=False))
+
+
+def assert_faithful(given_pages: Sequence[Page]) -> None:
+    """Every chunk stands where it says, and nothing but white space lies between two."""
+    text, at = extracted_text(given_pages), 0
+    for number, part in enumerate(chunk(given_pages)):
+        assert part.index == number
+        assert part.text == text[part.start : part.end] != ""
+        assert not text[at : part.start].strip()
+        at = part.end
+    assert not text[at:].strip()
+
+
+LINES = st.sampled_from(
+    [
+        *("# 第一章 总则", "## Payment", "### 空", "", "", "| 名称 | 数量 |", "| 螺丝 | 12 |", "- 第一项", "1. One", "```"),
+        *("x = 1  # 不是标题", ZH, EN, ZH * 30, EN * 20, "无标点" * 500, "a" * 3_000, "\u3000", "𠮷野家😀。"),
+        "|" + "很长的单元格 " * 900 + "|",
+    ]
+)
+
+
+@given(st.lists(st.lists(LINES, max_size=12).map("\n".join), max_size=4))
+def test_chunks_of_any_text_hold_all_of_it_at_the_right_place(texts: list[str]) -> None:
+    given_pages = pages(*texts)
+    assert_faithful(given_pages)
+    for part in chunk(given_pages):
+        joined = [part.text[span.start : span.end] for span in passages(part.text)]
+        assert "".join("".join(joined).split()) == "".join(part.text.split())
+        assert all(width(passage) <= PASSAGE_WIDTH + 1 for passage in joined)
+
+
+@given(st.text(alphabet="#|`-。.!？ \n\u3000章a1", max_size=300))
+def test_no_text_breaks_the_rules(text: str) -> None:
+    assert_faithful(pages(text, text))
+
+
+def test_no_chunk_crosses_a_page() -> None:
+    given_pages = pages("第一页的结尾没有句号", "接着说。" * 3, "", "第四页。")
+    assert [(part.page, part.text) for part in chunk(given_pages)] == [
+        (1, "第一页的结尾没有句号"),
+        (2, "接着说。" * 3),
+        (4, "第四页。"),
+    ]
+
+
+def test_a_format_without_pages_has_chunks_without_pages() -> None:
+    assert [part.page for part in chunks_of("一段文字。")] == [None]
+
+
+@pytest.mark.parametrize("text", [ZH * 40, EN * 40], ids=["zh", "en"])
+def test_long_text_is_cut_behind_sentences_into_parts_of_about_one_size(text: str) -> None:
+    parts = chunks_of(text)
+    widths = [width(part.text) for part in parts]
+    assert len(parts) >= 3
+    assert max(widths) <= CHUNK_WIDTH and min(widths) > CHUNK_WIDTH / 2
+    assert all(part.text.endswith(("。", "；", "！", "？", "……", ".", "!", "?")) for part in parts)
+
+
+def test_chinese_and_latin_chunks_say_about_as_much() -> None:
+    assert width("合同") == 2 * width("ab") == 4
+    assert len(chunks_of(EN * 60)[0].text) > 1.5 * len(chunks_of(ZH * 60)[0].text)
+
+
+def test_text_without_any_mark_is_still_cut() -> None:
+    assert max(width(part.text) for part in chunks_of("无标点" * 5_000)) <= CHUNK_WIDTH + 2
+    assert max(width(part.text) for part in chunks_of("a" * 20_000)) <= CHUNK_WIDTH
+
+
+def test_abbreviations_and_numbers_do_not_end_a_sentence() -> None:
+    text = (
+        "See Fig. 3 and Smith et al. 2020 for 3.14 percent. Dr. Wang of J. Smith Inc. Beijing agrees. 他说：“好！”走了。完"
+    )
+    assert [text[s.start : s.end] for s in sentences(text)] == [
+        "See Fig. 3 and Smith et al. 2020 for 3.14 percent.",
+        "Dr. Wang of J. Smith Inc. Beijing agrees.",
+        "他说：“好！”",
+        "走了。",
+        "完",
+    ]
+
+
+def test_chunks_know_the_headings_above_them_and_start_with_their_own() -> None:
+    text = f"# 员工手册\n\n## 假期\n\n{ZH * 8}\n\n### 年假\n\n{ZH * 8}\n\n## 报销\n\n{ZH * 8}"
+    found = {part.heading: part.text for part in chunks_of(text)}
+    assert list(found) == [("员工手册",), ("员工手册", "假期", "年假"), ("员工手册", "报销")]
+    assert found[("员工手册", "报销")].startswith("## 报销\n")
+
+
+def test_headings_go_on_over_pages() -> None:
+    assert chunk(pages("# 第三章 安全\n\n正文。", "下一页的正文。"))[1].heading == ("第三章 安全",)
+
+
+def test_small_sections_share_a_chunk_under_the_heading_above_both() -> None:
+    (part,) = chunks_of("# 问答\n\n## 怎么退款？\n\n七天内可退。\n\n## 怎么换货？\n\n联系客服。")
+    assert part.heading == ("问答",)
+
+
+def test_no_chunk_ends_with_a_heading() -> None:
+    text = "\n\n".join(f"## 第 {n} 节\n\n{ZH * 9}" for n in range(20))
+    assert not any(part.text.splitlines()[-1].startswith("#") for part in chunks_of(text))
+
+
+def test_rows_of_a_table_stay_whole_and_know_the_head_of_their_table() -> None:
+    rows = [f"| 零件{n} | {n} 件 | 用于第 {n} 号机器。备用件另计。 |" for n in range(200)]
+    table = "\n".join(["| 名称 | 数量 | 说明 |", "| --- | --- | --- |", *rows])
+    first, *others = chunks_of(f"库存如下。\n\n{table}")
+    assert first.context == "" and "| 名称 | 数量 | 说明 |" in first.text
+    assert len(others) > 3
+    assert {part.context for part in others} == {"| 名称 | 数量 | 说明 |"}
+    lines = [line for part in (first, *others) for line in part.text.splitlines()]
+    assert [line for line in lines if line.startswith("| 零件")] == rows
+    assert all(span.end - span.start > 20 for part in others for span in passages(part.text))
+
+
+def test_lines_of_code_stay_whole_and_are_no_headings() -> None:
+    lines = [f"total_{n} = compute(total_{n - 1}, rate=0.{n})  # 累计" for n in range(120)]
+    parts = chunks_of("\n".join(["# 说明", "```python", "# 注释", *lines, "```"]))
+    assert len(parts) > 1
+    assert {part.heading for part in parts} == {("说明",)}
+    assert [line for part in parts for line in part.text.splitlines()][3:-1] == lines
+
+
+def test_a_row_beyond_measure_is_cut_nevertheless() -> None:
+    parts = chunks_of("| " + "单元格 " * 10_000 + "|")
+    assert len(parts) > 10
+    assert max(width(part.text) for part in parts) <= CHUNK_WIDTH
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["  \n\u3000\n"]])
+def test_a_blank_document_has_no_chunks(texts: list[str]) -> None:
+    assert chunk(pages(*texts)) == []
