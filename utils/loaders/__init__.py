@@ -27,7 +27,7 @@ DAMAGE = (
     AttributeError,
     EOFError,
     LookupError,
-    NotImplementedError,
+    RuntimeError,
     OSError,
     SyntaxError,  # lxml
     TypeError,

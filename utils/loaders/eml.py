@@ -25,8 +25,6 @@ FORMATS = (
 SHOWN = ("From", "To", "Cc", "Subject", "Date")
 MAX_DEPTH = 20  # of parts in parts
 
-Part = Message[str, str]
-
 
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
     try:
@@ -36,7 +34,7 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
     return Loaded(None, iter([Page(None, text)]))
 
 
-def _mail(mail: Part, depth: int) -> Iterator[str]:
+def _mail(mail: "Message[str, str]", depth: int) -> Iterator[str]:
     fields = {name.lower(): str(value) for name, value in reversed(list(mail.raw_items()))}
     for name in SHOWN:
         if value := _words(fields.get(name.lower(), "")):
@@ -54,7 +52,7 @@ def _words(value: str) -> str:
     return " ".join("".join(words).split())
 
 
-def _body(part: Part, depth: int) -> Iterator[str]:
+def _body(part: "Message[str, str]", depth: int) -> Iterator[str]:
     if depth > MAX_DEPTH:
         raise DocumentUnreadable("too_complex")
     kind = part.get_content_type()
@@ -74,7 +72,7 @@ def _body(part: Part, depth: int) -> Iterator[str]:
         yield _text(part, kind)
 
 
-def _text(part: Part, kind: str) -> str:
+def _text(part: "Message[str, str]", kind: str) -> str:
     payload = part.get_payload(decode=True)
     text = decode(payload if isinstance(payload, bytes) else b"", str(part.get_content_charset() or ""))
     if kind == "text/plain":

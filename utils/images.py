@@ -1,0 +1,95 @@
+"""Pictures made fit for reading: upright, RGB, bounded before anything is decoded."""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image, ImageOps
+
+from utils.errors import DocumentUnreadable
+
+MAX_PIXELS = 25_000_000  # of a picture that is worked on
+MAX_SOURCE_PIXELS = 60_000_000  # of one that is decoded whole
+MAX_JPEG_PIXELS = 220_000_000  # of one that can be decoded at a fraction of its size; phones make up to 200 million
+MAX_FRAMES = 500
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
+DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError)
+
+Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow would warn of pictures that are let through below
+
+
+def normalise_image(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """A picture as a person sees it: its first frame turned upright, on white, RGB, without metadata.
+
+    It has about `max_pixels` pixels at most. Raises DocumentUnreadable where it is damaged or too large.
+    """
+    return next(frames(source, max_pixels))
+
+
+def frames(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The pages of a TIFF, of any other format the first frame, each as `normalise_image` makes it."""
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            for number in range(min(count, MAX_FRAMES)):
+                image.seek(number)
+                yield _normalise(image, max_pixels)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise DocumentUnreadable("too_large") from error
+    except DAMAGE as error:
+        raise DocumentUnreadable("damaged") from error
+
+
+def encode_for_model(image: Image.Image, max_side: int = 2048) -> bytes:
+    """A normalised picture as a JPEG that is at most `max_side` pixels wide and high."""
+    copy = image.copy()
+    copy.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    copy.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def _normalise(image: Image.Image, max_pixels: int) -> Image.Image:
+    pixels = image.width * image.height
+    shrink = min(1.0, math.sqrt(max_pixels / pixels))
+    if image.format in ("JPEG", "MPO"):
+        image.draft(None, (int(image.width * shrink), int(image.height * shrink)))
+    limit = MAX_SOURCE_PIXELS if image.width * image.height == pixels else MAX_JPEG_PIXELS
+    if pixels > limit:
+        raise DocumentUnreadable("too_large")
+    picture = _rgb(_upright(image))
+    if picture.width * picture.height > max_pixels:
+        shrink = math.sqrt(max_pixels / (picture.width * picture.height))
+        picture = picture.resize(
+            (max(1, int(picture.width * shrink)), max(1, int(picture.height * shrink))), reducing_gap=2.0
+        )
+    picture.info = {}
+    return picture
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:  # of the metadata only
+        return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(opaque, mask=opaque.getchannel("A"))
+        return white
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of 12, 16 or 32 bits, brought into the range of 8."""
+    brightest: Any = image.getextrema()[1]
+    scale = 255 / brightest if brightest > 255 else 1.0
+    return image.convert("F").point(lambda value: value * scale + 0).convert("L")

@@ -1,0 +1,38 @@
+"""Pictures, read by OCR; a TIFF may have several pages."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.loaders import Format, Loaded, LoadOptions, Page
+
+FORMATS = (
+    Format("image/png", ("png", "apng"), magic=re.compile(rb"\x89PNG\r\n\x1a\n")),
+    Format("image/jpeg", ("jpg", "jpeg", "jpe", "jfif"), magic=re.compile(rb"\xff\xd8\xff")),
+    Format("image/gif", ("gif",), magic=re.compile(rb"GIF8[79]a")),
+    Format("image/webp", ("webp",), magic=re.compile(rb"(?s)RIFF.{4}WEBP")),
+    Format("image/bmp", ("bmp", "dib"), magic=re.compile(rb"(?s)BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0")),
+    Format("image/tiff", ("tif", "tiff"), magic=re.compile(rb"II[*+]\0|MM\0[*+]")),
+    Format("image/avif", ("avif", "avifs"), magic=re.compile(rb"(?s).{4}ftypavi[fs]|.{4}ftypmif1.{0,40}avif")),
+)
+
+
+def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
+    return Loaded(_count(path) if media_type == "image/tiff" else 1, _pages(path, options))
+
+
+def _count(path: Path) -> int | None:
+    from PIL import Image
+
+    from utils.images import MAX_FRAMES
+
+    with Image.open(path, formats=("TIFF",)) as image:
+        return min(getattr(image, "n_frames", 1), MAX_FRAMES)
+
+
+def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
+    from utils.images import frames
+
+    for number, picture in enumerate(frames(path), 1):
+        if number >= options.first_page:
+            yield Page(number, options.ocr(picture), "ocr")
