@@ -1,6 +1,7 @@
 """The URL table: each view parses, calls one service, and renders. Errors pass through to the application's handler."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, current_app, jsonify, request, send_file
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from models import schemas
 from models.schemas import Upload
 from models.turns import SessionKey, Turn
+from services.attachments import with_document, with_picture
 from services.chat_service import Prepare
 from services.protocols import native as native_format
 from services.wiring import Services
@@ -17,8 +19,9 @@ from utils.errors import Language
 
 LOCAL_OWNER = "local"
 FIRST_EVENT_SECONDS = 10
-PROBLEMS = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
-TURN_PROBLEMS = dict.fromkeys((409, 502, 504), schemas.ProblemView)
+Responses = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
+PROBLEMS: Responses = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
+TURN_PROBLEMS: Responses = dict.fromkeys((409, 502, 504), schemas.ProblemView)
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 native = APIBlueprint("native", __name__, url_prefix="/api/v1", abp_responses=PROBLEMS)
@@ -83,7 +86,9 @@ def chat(body: schemas.ChatBody) -> Response:
 def chat_with_image(form: ImageForm) -> Response:
     """Asks about a picture: its text and a description of it become part of the conversation."""
     turn = native_format.parse(form, form.message, owner(), language())
-    return answer(*services().images.attach(turn, form.image.stream, form.image.filename), form.stream)
+    images = services().images
+    picture = images.store(turn.key, form.image.stream, form.image.filename, temporary=form.temporary)
+    return answer(turn, form.stream, with_picture(images, picture))
 
 
 @native.post(
@@ -96,10 +101,10 @@ def chat_with_file(form: FileForm) -> Response | tuple[Response, int]:
     turn = native_format.parse(form, form.message, owner(), language())
     documents = services().documents
     document = documents.accept(turn.key, form.file.stream, form.file.filename, temporary=form.temporary)
-    if not form.stream and not documents.wait(document.id):
+    if not form.stream and not documents.finishes(document.id, services().settings.FILE_WAIT_SECONDS):
         waiting = documents.get(owner(), document.id).as_dict(language())
         return jsonify({"session_id": turn.key.session_id, "document": waiting}), 202
-    return answer(*documents.attach(turn, document.id), form.stream)
+    return answer(turn, form.stream, with_document(documents, document.id))
 
 
 @native.post("/clear_current_chat_history", tags=[CHAT], responses={200: schemas.ClearedView})
@@ -144,8 +149,9 @@ def get_document(path: schemas.DocumentPath) -> dict[str, Any]:
 @native.get("/documents/<document_id>/events", tags=[DOCUMENTS])
 def document_events(path: schemas.DocumentPath) -> Response:
     """The same, as server-sent events, until the document is done."""
+    speech = language()
     watched = services().documents.watch(owner(), path.document_id)
-    return streamed(native_format.documents(document and document.as_dict(language()) for document in watched))
+    return streamed(native_format.documents(None if document is None else document.as_dict(speech) for document in watched))
 
 
 @native.get("/documents/<document_id>/content", tags=[DOCUMENTS])
@@ -200,7 +206,8 @@ def live() -> dict[str, str]:
 @native.get("/health/ready", tags=[OTHER], responses={200: schemas.HealthView})
 def ready() -> tuple[dict[str, Any], int]:
     """Whether turns can be served."""
-    return health()
+    report = services().health.report()
+    return report, 503 if report["status"] == "down" else 200
 
 
 blueprints = (native,)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 SESSION_ID = r"^[A-Za-z0-9_.:\-]{1,128}$"
 
-SessionId = Annotated[str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -", examples=["demo"])]
+SessionId = Annotated[str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -")]
 Text = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]  # SQL databases refuse NUL
 Upload = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
 
@@ -67,9 +67,9 @@ class SearchBody(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    text: Annotated[Text, Field(min_length=1, max_length=10_000), AfterValidator(_not_blank)]
+    text: Annotated[Text, Field(min_length=1, max_length=1_000_000), AfterValidator(_not_blank)]
     voice: Annotated[str, Field(max_length=100)] | None = None
-    format: Literal["wav", "mp3", "pcm"] | None = None
+    format: Literal["wav", "pcm"] | None = None
 
 
 class SourceView(BaseModel):

@@ -42,20 +42,22 @@ class Part:
     name: str
     command: list[str]
     env: dict[str, str]
+    log: Path | None = None  # where it writes; None: to the console, each line with its name
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
 
     def start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603
-            self.command,
-            cwd=ROOT,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the launcher alone, which ends the parts in order
-            preexec_fn=_die_with_parent,
-        )
+        with self.log.open("wb") if self.log else contextlib.nullcontext(subprocess.PIPE) as output:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command,
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the launcher alone, which ends the parts in order
+                preexec_fn=_die_with_parent,
+            )
         if self.process.stdout is not None:
             threading.Thread(target=self._prefix, args=(self.process.stdout,), daemon=True).start()
 
@@ -99,19 +101,21 @@ def _parts(settings: Settings, folder: Path) -> list[Part]:
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
     env["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
     (folder / "metrics").mkdir()
+    logs = settings.DATA_DIR / "logs"  # the stores tell much that is of no use until one of them fails
+    logs.mkdir(exist_ok=True)
     parts = []
     if not settings.redis_url:
         path = folder / "valkey.sock"
         options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "save": "", "appendonly": "no"}
         command = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-        parts.append(Part("valkey", [*command, "--dir", str(folder), "--loglevel", "warning"], env))
+        parts.append(Part("valkey", [*command, "--dir", str(folder), "--loglevel", "notice"], env, logs / "valkey.log"))
         env = {**env, "REDIS_URL": f"unix://{path}"}
     if not settings.CHROMA_URL:
         port = _free_port()
         settings.chroma_path.mkdir(parents=True, exist_ok=True)
         program = str(Path(sys.executable).with_name("chroma"))
         where = ["--host", "127.0.0.1", "--port", str(port), "--path", str(settings.chroma_path)]
-        parts.append(Part("chroma", [program, "run", *where], env))
+        parts.append(Part("chroma", [program, "run", *where], {**env, "NO_COLOR": "1"}, logs / "chroma.log"))
         env = {**env, "CHROMA_URL": f"http://127.0.0.1:{port}"}
     parts.append(Part("ingest", [sys.executable, "-m", "services.ingestion_worker"], env))
     web = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy/gunicorn.conf.py"), "app:create_app()"]
@@ -167,8 +171,8 @@ def _wait_until_ready(settings: Settings, parts: list[Part], stopping: threading
     url = f"http://{host}:{settings.PORT}"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and not stopping.is_set():
-        if dead := [part.name for part in parts if part.died]:
-            raise SystemExit(f"This part did not start: {', '.join(dead)}.")
+        if dead := [f"{part.name} ({part.log or 'see above'})" for part in parts if part.died]:
+            raise SystemExit(f"This did not start: {', '.join(dead)}.")
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/api/v1/health/ready", timeout=2):  # noqa: S310
             return url
         stopping.wait(0.1)
@@ -183,7 +187,8 @@ def _supervise(parts: list[Part], stopping: threading.Event) -> None:
         for part in parts:
             if not part.died or part.process is None:
                 continue
-            sys.stderr.write(f"{part.name:>7} | ended with {part.process.returncode}; starting it again\n")
+            where = f"; see {part.log}" if part.log else ""
+            sys.stderr.write(f"{part.name:>7} | ended with {part.process.returncode}{where}; starting it again\n")
             part.deaths = [*[t for t in part.deaths if t > time.monotonic() - 60], time.monotonic()]
             if len(part.deaths) > RESTARTS:
                 raise SystemExit(f"{part.name} keeps ending.")

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
@@ -127,7 +127,7 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
                 state.emit(Reasoning(reasoning))
             if text := chunk.text:
                 state.say(text)
-            whole = chunk if whole is None else whole + chunk
+            whole = cast("AIMessageChunk", chunk if whole is None else whole + chunk)
         if whole is None:
             raise UpstreamError(upstream=state.model or "model")
         if usage := whole.usage_metadata:
@@ -141,7 +141,7 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
     ) -> ToolMessage:
-        state: TurnState = request.runtime.context
+        state = cast(TurnState, request.runtime.context)
         call = request.tool_call
         started = time.perf_counter()
         state.started_calls += 1

@@ -1,9 +1,11 @@
 """Everything that one web worker is made of, built once after the fork."""
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 
 from models.database import Database
+from models.llm_factory import chat_model
 from services.audio_service import AudioService
 from services.chat_service import ChatService
 from services.document_service import DocumentService
@@ -11,6 +13,7 @@ from services.health_service import HealthService
 from services.image_service import ImageService
 from services.retrieval_service import RetrievalService
 from utils.background import Background
+from utils.errors import ChatError
 from utils.session_storage import SessionStorage
 from utils.settings import Settings
 
@@ -41,13 +44,15 @@ class Services:
             wait=settings.TURN_WAIT_SECONDS,
         )
         retrieval = RetrievalService(settings)
+        chat_model(settings)  # says at once what is wrong with its settings
+        threading.Thread(target=_warm_up, args=(retrieval,), name="warm-up", daemon=True).start()
         return cls(
             settings=settings,
             database=database,
             background=background,
             chat=ChatService(settings, database, storage, background, retrieval),
-            documents=DocumentService(settings, database, retrieval, background),
-            images=ImageService(settings, database, background),
+            documents=DocumentService(settings, database, retrieval),
+            images=ImageService(settings, database),
             audio=AudioService(settings),
             health=HealthService(settings, database, storage, retrieval, background),
         )
@@ -60,3 +65,10 @@ class Services:
         self.chat.close()
         self.background.close()
         self.database.close()
+
+
+def _warm_up(retrieval: RetrievalService) -> None:
+    """Loads what the first search would else wait for."""
+    with contextlib.suppress(ChatError):
+        retrieval.heartbeat()
+        retrieval.embed(["warm-up"])

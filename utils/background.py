@@ -4,12 +4,15 @@ Views are threads that start work here and wait for it; what runs here outlives 
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import uvloop
+
+from utils import http_client
 
 Result = TypeVar("Result")
 
@@ -40,7 +43,9 @@ class Background:
             raise
 
     def close(self) -> None:
-        """Ends the loop; what still runs on it is dropped."""
+        """Ends the loop and its connections to upstreams; what still runs on it is dropped."""
+        with contextlib.suppress(TimeoutError):
+            self.run(http_client.close(), timeout=5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
         if not self._thread.is_alive():

@@ -42,11 +42,12 @@ class ChatError(Exception):
     title: ClassVar[str] = "Internal error"
     en: ClassVar[str] = "Something went wrong on the server."
     zh: ClassVar[str] = "服务器内部出错。"
+    usual_retry_after: ClassVar[float | None] = None
 
     def __init__(
         self, *, retry_after: float | None = None, errors: list[dict[str, Any]] | None = None, **params: object
     ) -> None:
-        self.retry_after = retry_after
+        self.retry_after = self.usual_retry_after if retry_after is None else retry_after
         self.errors = errors or []
         self.params = params
         super().__init__(self.message("en"))
@@ -197,8 +198,7 @@ class Unavailable(ChatError):
     en = "The service is not available at the moment. Try again later."
     zh = "服务暂时不可用，请稍后再试。"
 
-    def __init__(self, *, retry_after: float | None = 5, **params: object) -> None:
-        super().__init__(retry_after=retry_after, **params)
+    usual_retry_after = 5
 
 
 class StoreUnavailable(Unavailable):

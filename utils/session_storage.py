@@ -16,12 +16,12 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -32,6 +32,7 @@ from utils.errors import StoreUnavailable, TurnInProgress
 log = logging.getLogger(__name__)
 
 MEMORY_TURNS = 100  # most turns that a memory holds; the model's window usually ends before
+CONNECTIONS = 50
 HEARTBEAT_SECONDS = 2
 WORKER_TTL_MS = 6_000
 
@@ -75,7 +76,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def translated() -> Any:
+def translated() -> Iterator[None]:
     """Redis' exceptions become StoreUnavailable."""
     try:
         yield
@@ -89,9 +90,16 @@ class SessionStorage:
     def __init__(self, url: str, *, ttl: int, lock_ttl: int, wait: float) -> None:
         self.ttl, self.lock_ttl, self.wait = ttl, min(lock_ttl, ttl), wait
         self.worker_id = secrets.token_hex(8)
-        self.redis = Redis.from_url(
-            url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=0, retry=Retry(NoBackoff(), 1)
+        # a burst of turns waits for a connection instead of opening one each
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=5,
+            socket_timeout=5,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 1),
         )
+        self.redis = Redis.from_pool(pool)
         self._begin = self.redis.register_script(_BEGIN)
         self._commit = self.redis.register_script(_COMMIT)
         self._release = self.redis.register_script(_RELEASE)
@@ -125,7 +133,7 @@ class SessionStorage:
         replace = "1" if rebuilt is not None else "0"
         names = (f"lock:{lease.key}", f"memory:{lease.key}", f"prompt:{lease.key}")
         with translated():
-            args = (lease.token, self.ttl, replace, MEMORY_TURNS, system_prompt, *turns)
+            args: tuple[str | int | bytes, ...] = (lease.token, self.ttl, replace, MEMORY_TURNS, system_prompt, *turns)
             return bool(await self._commit(keys=names, args=args))
 
     async def release(self, lease: Lease) -> None:
@@ -148,7 +156,7 @@ class SessionStorage:
     async def request_stop(self, key: str) -> bool:
         """Asks the worker that runs a turn of the session to stop it; False when none runs."""
         with translated():
-            holder = await self.redis.get(f"lock:{key}")
+            holder = cast("bytes | None", await self.redis.get(f"lock:{key}"))
             if holder is None:
                 return False
             worker = holder.decode().partition(":")[0]
@@ -157,10 +165,9 @@ class SessionStorage:
     async def cached(self, name: str) -> bytes | None:
         """A value that `cache` kept; None when there is none, or Redis is away."""
         try:
-            value: bytes | None = await self.redis.get(f"cache:{name}")
+            return cast("bytes | None", await self.redis.get(f"cache:{name}"))
         except (RedisError, OSError):
             return None
-        return value
 
     async def cache(self, name: str, value: bytes, seconds: int) -> None:
         """Keeps a value for a while; a loss does no harm."""
