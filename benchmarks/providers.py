@@ -2,9 +2,10 @@
 
     python benchmarks/providers.py [--turns 300] [--repeats 5]
 
-Each figure is CPU milliseconds of this process for a turn (the upstream is another process), the median of the repeats. `instant`:
-all tokens at once, turns one after another; `paced`: 20 ms between tokens, all turns at once. `agent` is `create_agent` streaming
-messages, `astream` the model alone, with one tool bound.
+Each figure is CPU milliseconds of this process for a turn, the upstream being another process: the median of the repeats.
+Loads: `instant`, all tokens at once, turns one after another; `paced`, 20 ms between tokens, all turns at once. Ways, each
+with one tool bound: `astream`, the model alone; `agent`, create_agent that streams messages; `engine`, create_agent with a
+middleware that calls the model itself, hands each piece on and sums the chunks, as the turn engine does.
 """
 
 import argparse
@@ -19,19 +20,20 @@ from typing import Any
 
 import uvloop
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions
 from utils import http_client
 
+ROOT = Path(__file__).resolve().parent.parent
 QUESTION: list[BaseMessage] = [HumanMessage("年假有几天？ How many days of leave are there?")]
 TOKENS = 50
 
@@ -55,6 +57,23 @@ def models(url: str) -> dict[str, BaseChatModel]:
     return {"ours": OpenAIChat.of("scripted", url, key, ModelOptions()), "stock": stock}
 
 
+class Streaming(AgentMiddleware):
+    """Calls the model itself, and puts its pieces where the caller can take them."""
+
+    def __init__(self, model: BaseChatModel) -> None:
+        super().__init__()
+        self.tools = [search_documents]
+        self.model = model.bind_tools(self.tools)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> AIMessage:
+        whole: AIMessageChunk | None = None
+        async for chunk in self.model.astream(request.messages):
+            request.runtime.context["pieces"].append(chunk.text)
+            whole = chunk if whole is None else whole + chunk
+        assert whole is not None
+        return AIMessage(whole.text, tool_calls=whole.tool_calls)
+
+
 def turns_of(model: BaseChatModel) -> dict[str, Callable[[], Awaitable[str]]]:
     bound = model.bind_tools([search_documents])
     agent = create_agent(model, [search_documents])
@@ -66,7 +85,14 @@ def turns_of(model: BaseChatModel) -> dict[str, Callable[[], Awaitable[str]]]:
         stream = agent.astream({"messages": QUESTION}, stream_mode="messages")
         return await _text(chunk.text async for chunk, _ in stream)
 
-    return {"astream": astream, "agent": through_agent}
+    engine = create_agent(model, middleware=[Streaming(model)], context_schema=dict)
+
+    async def through_middleware() -> str:
+        pieces: list[str] = []
+        await engine.ainvoke({"messages": QUESTION}, context={"pieces": pieces})
+        return "".join(pieces)
+
+    return {"astream": astream, "agent": through_agent, "engine": through_middleware}
 
 
 async def _text(pieces: AsyncIterator[Any]) -> str:
@@ -88,7 +114,7 @@ async def measure(turns: int, repeats: int) -> None:
         process, url = upstream(interval)
         try:
             kinds = {name: turns_of(model) for name, model in models(url).items()}
-            for mode in ("astream", "agent"):
+            for mode in ("astream", "agent", "engine"):
                 figures: dict[str, list[float]] = {name: [] for name in kinds}
                 for repeat in range(-1, repeats):  # the first round warms up
                     for name, kind in kinds.items():

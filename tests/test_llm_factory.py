@@ -3,11 +3,13 @@
 import pytest
 from pydantic import SecretStr
 
-from fakes.upstream import Upstream
+from fakes.replies import hang, html, status
+from fakes.upstream import Upstream, refusing_url
 from models.llm_factory import chat_model, default_model_name, provider_name, vision_model
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions, anthropic, ollama, openai_compatible
 from utils import http_client
+from utils.errors import UpstreamError, UpstreamTimeout
 from utils.settings import Settings
 
 DASHSCOPE = "https://dashscope.aliyuncs.com/compatible-mode/v1"
@@ -176,3 +178,21 @@ def test_a_local_server_is_asked_for_the_name_of_its_model_once(upstream: Upstre
     assert http_client.run(twice()) == ["回声: 你好"] * 2
     assert [request.path for request in upstream.requests] == ["/v1/models", "/v1/chat/completions", "/v1/chat/completions"]
     assert upstream.requests[1].body["model"] == "qwen3:8b"
+
+
+@pytest.mark.parametrize("answer", [status(404), html(), status(200, {"data": []}), status(200, [1])])
+def test_a_local_server_that_names_no_model_is_an_upstream_error(upstream: Upstream, answer) -> None:
+    upstream.reply(answer, to="models")
+    with pytest.raises(UpstreamError):
+        chat_model(settings(LOCAL_LLM_URL=upstream.root)).invoke("你好")
+
+
+def test_a_local_server_that_is_away_is_an_upstream_error() -> None:
+    with refusing_url() as url, pytest.raises(UpstreamError):
+        chat_model(settings(LOCAL_LLM_URL=url)).invoke("你好")
+
+
+def test_a_local_server_that_is_silent_times_out(upstream: Upstream) -> None:
+    upstream.reply(hang("headers"), to="models")
+    with pytest.raises(UpstreamTimeout):
+        chat_model(settings(LOCAL_LLM_URL=upstream.root, LLM_READ_TIMEOUT=0.2)).invoke("你好")

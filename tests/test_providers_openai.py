@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.tools import tool
 from pydantic import SecretStr
 
-from fakes.replies import delta, event, hang, raw, reasoning, status, text, tool_call
+from fakes.replies import Reply, delta, event, hang, raw, reasoning, status, text, tool_call
 from fakes.upstream import Request, Upstream
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions
@@ -281,6 +281,19 @@ def test_an_agent_calls_its_tool_and_answers(upstream: Upstream) -> None:
 
     expected = [f"答：[1] 手册.pdf，第 3 页\n问题{number}：十天。" for number in range(20)]
     assert http_client.run(all_at_once()) == expected
+
+
+def test_hundreds_of_streams_at_once_keep_apart(upstream: Upstream) -> None:
+    upstream.on(lambda request: Reply((text(f"甲乙丙丁戊{request.question}"),), interval=0.005))
+    model = chat(upstream)
+
+    async def one(number: int) -> str:
+        return "".join([chunk.text async for chunk in model.astream(f"#{number}")])
+
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(one(number) for number in range(300)))
+
+    assert http_client.run(all_at_once()) == [f"甲乙丙丁戊#{number}" for number in range(300)]
 
 
 def test_structured_output_by_a_tool_call(upstream: Upstream) -> None:

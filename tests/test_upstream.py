@@ -13,6 +13,7 @@ import anthropic
 import httpx
 import openai
 import pytest
+
 from fakes.replies import cut, delta, empty, event, hang, html, raw, reasoning, reset, status, text, tool_call
 from fakes.upstream import Request, Upstream, refusing_url
 from fakes.wire import vector
@@ -112,6 +113,13 @@ def test_embeddings_are_deterministic_and_like_texts_are_near(client: openai.Ope
     assert rows[0] == pytest.approx(floats[0])
     near, far = (sum(a * b for a, b in zip(rows[0], other, strict=True)) for other in rows[1:])
     assert near > far + 0.3
+
+
+def test_any_endpoint_can_be_given_a_fault(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.reply(status(500), to="embeddings")
+    with pytest.raises(openai.InternalServerError):
+        client.embeddings.create(model="e", input="年假")
+    assert client.embeddings.create(model="e", input="年假").data
 
 
 def test_thoughts_and_odd_deltas_are_sent_as_scripted(http: httpx.Client, upstream: Upstream) -> None:

@@ -136,7 +136,9 @@ def reset() -> Fault:
     return Fault("reset")
 
 
-def status(code: int, body: dict[str, Any] | str = "", content_type: str = "application/json", **headers: str) -> Status:
+def status(
+    code: int, body: dict[str, Any] | list[Any] | str = "", content_type: str = "application/json", **headers: str
+) -> Status:
     """`status(429, retry_after="2")`: underscores in the names of headers become hyphens."""
     error = body or {"error": {"message": f"scripted status {code}", "type": "scripted", "param": None, "code": None}}
     data = error.encode() if isinstance(error, str) else orjson.dumps(error)
