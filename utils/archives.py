@@ -2,6 +2,7 @@
 
 import posixpath
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +15,12 @@ from utils.errors import DocumentUnreadable
 MAX_MEMBERS = 20_000
 MAX_BYTES = 500_000_000  # of all members, unpacked
 MAX_MEMBER_BYTES = 100_000_000
+MAX_XML_BYTES = 20_000_000  # of XML that becomes a tree, which takes up to forty times as much memory
 MAX_RATIO = 100  # of a member larger than this many bytes:
 RATIO_COUNTS_FROM = 5_000_000
+
+
+SAFE: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
 
 
 class Archive:
@@ -48,21 +53,43 @@ class Archive:
         return list(self._members)
 
     def read(self, name: str) -> bytes:
-        """The content of a member; what it unpacks to is never more than its directory entry says."""
-        member = self._members[_key(name)]
-        if member.flag_bits & 1:
-            raise DocumentUnreadable("encrypted")
-        large = member.file_size > RATIO_COUNTS_FROM and member.file_size > MAX_RATIO * member.compress_size
-        if large or member.file_size > MAX_MEMBER_BYTES:
-            raise DocumentUnreadable("too_large")
+        """The content of a member; it never unpacks to more than its entry in the directory says."""
         try:
-            return self._file.read(member)
+            return self._file.read(self._checked(name))
         except zipfile.BadZipFile as error:
             raise DocumentUnreadable("damaged") from error
 
     def xml(self, name: str) -> Any:
         """The root element of a member."""
+        if self._checked(name).file_size > MAX_XML_BYTES:
+            raise DocumentUnreadable("too_large")
         return parse_xml(self.read(name))
+
+    def elements(self, name: str, *tags: str) -> Iterator[Any]:
+        """The outermost elements of a member with these local names; each is gone when the next one is asked for."""
+        wanted = [f"{{*}}{tag}" for tag in tags]
+        options: dict[str, Any] = {"recover": True, "remove_comments": True, "remove_pis": True, **SAFE}
+        inside = 0
+        try:
+            with self._file.open(self._checked(name)) as stream:
+                for event, element in etree.iterparse(stream, events=("start", "end"), tag=wanted, **options):
+                    inside += 1 if event == "start" else -1
+                    if event == "end" and not inside:
+                        yield element
+                        element.clear()
+                        while element.getprevious() is not None:
+                            del element.getparent()[0]
+        except (etree.XMLSyntaxError, zipfile.BadZipFile) as error:
+            raise DocumentUnreadable("damaged") from error
+
+    def _checked(self, name: str) -> zipfile.ZipInfo:
+        member = self._members[_key(name)]
+        if member.flag_bits & 1:
+            raise DocumentUnreadable("encrypted")
+        swollen = member.file_size > RATIO_COUNTS_FROM and member.file_size > MAX_RATIO * member.compress_size
+        if swollen or member.file_size > MAX_MEMBER_BYTES:
+            raise DocumentUnreadable("too_large")
+        return member
 
     def related(self, name: str) -> dict[str, tuple[str, str]]:
         """The parts that an OOXML part refers to, by id: the last word of the relationship's type, and the part's name."""
@@ -83,17 +110,8 @@ def _key(name: str) -> str:
 
 def parse_xml(content: bytes) -> Any:
     """The root element of an XML text, however damaged; without entities. Raises DocumentUnreadable where there is none."""
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        recover=True,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        root = etree.fromstring(content, parser)
+        root = etree.fromstring(content, etree.XMLParser(recover=True, remove_comments=True, remove_pis=True, **SAFE))
     except etree.XMLSyntaxError:
         root = None
     if root is None:

@@ -66,9 +66,7 @@ def _encoding(data: bytes, declared: str) -> str:
         name = _codec(label)
         if name and not name.startswith("utf") and _fits(data, name):
             return name
-    telling = re.search(rb"[\x80-\xff]", data)
-    start = max(0, telling.start() - 1_000) // 4 * 4 if telling else 0  # a multiple of a character of UTF-16 or UTF-32
-    return _guess(data[start : start + SAMPLE])
+    return guess_encoding(data)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -77,12 +75,16 @@ def _is_utf8(data: bytes) -> bool:
     return not wrong or wrong * 20 < len(data.translate(None, bytes(range(128))))
 
 
-def _guess(data: bytes) -> str:
-    found = chardet.detect(data)
+def guess_encoding(data: bytes) -> str:
+    """Python's name of the encoding that a text, which is not in Unicode, is most probably in."""
+    telling = re.search(rb"[\x80-\xff]", data)
+    start = max(0, telling.start() - 1_000) // 4 * 4 if telling else 0  # a multiple of a character of UTF-16 or UTF-32
+    sample = data[start : start + SAMPLE]
+    found = chardet.detect(sample)
     if found["confidence"] < UNSURE:  # a few words: prefer what is met every day
-        found = chardet.detect(data, encoding_era=EncodingEra.MODERN_WEB)
+        found = chardet.detect(sample, encoding_era=EncodingEra.MODERN_WEB)
     name = _codec(found["encoding"] or "") or "cp1252"  # none where the sample is no text at all
-    return name if found["confidence"] >= UNSURE else _likelier(data, name)
+    return name if found["confidence"] >= UNSURE else _likelier(sample, name)
 
 
 def _likelier(data: bytes, guess: str) -> str:

@@ -2,7 +2,8 @@
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +41,15 @@ def frames(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Iterator[I
         raise DocumentUnreadable("too_large") from error
     except DAMAGE as error:
         raise DocumentUnreadable("damaged") from error
+
+
+def read_pictures(contents: Iterable[bytes], ocr: Callable[[Image.Image], str]) -> str:
+    """The texts of the pictures in a document, one below the other, as far as they can be read."""
+    texts = []
+    for content in contents:
+        with suppress(DocumentUnreadable):
+            texts.append(ocr(normalise_image(io.BytesIO(content))))
+    return "\n\n".join(texts)
 
 
 def encode_for_model(image: Image.Image, max_side: int = 2048) -> bytes:

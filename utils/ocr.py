@@ -73,9 +73,13 @@ def _rapidocr(image: Image.Image) -> str:
         except (cv2.error, ValueError) as error:
             raise DocumentUnreadable("damaged") from error
         pairs = zip(found.boxes, found.txts, strict=True) if found.txts else ()
-        lines = [Line(*box.min(axis=0).tolist(), *box.max(axis=0).tolist(), text) for box, text in pairs if text.strip()]
-        texts.append(arrange(lines))
+        texts.append(arrange([_line(box, text) for box, text in pairs if text.strip()]))
     return "\n".join(texts)
+
+
+def _line(corners: Any, text: str) -> Line:
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return Line(left, top, right, bottom, text)
 
 
 @cache

@@ -1,0 +1,227 @@
+"""Word documents: the body's XML in its order, with everything that Word shows; what was deleted is left out.
+
+Headings become `#`, list items carry the number that Word draws, notes stand below their paragraph, headers and footers come
+once each. Cells of a row are separated by tabs: tables in Word mostly arrange text, and a sentence may go through several
+cells. Elements are known by their local names, so that documents of other programs, and strict ones, are read as well.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.archives import Archive
+from utils.images import read_pictures
+from utils.loaders import Format, Loaded, LoadOptions, Page
+from utils.word_lists import BULLET, Lists
+
+FORMATS = (
+    Format(
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ("docx", "docm", "dotx", "dotm"),
+        member="word/",
+    ),
+)
+UNSEEN = {
+    "del",
+    "moveFrom",
+    "instrText",
+    "delText",
+    "pPr",
+    "rPr",
+    "tblPr",
+    "tblGrid",
+    "trPr",
+    "tcPr",
+    "sdtPr",
+    "rt",
+    "Fallback",
+}
+MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
+HEADING = re.compile(r"(?:heading|标题|標題) ?([1-9])", re.IGNORECASE)
+SHORT_ROW = 300  # characters; the cells of a longer row with several paragraphs are set below each other
+FEW_CHARS = 20  # a document with fewer, and with pictures, is a scan
+PICTURE = re.compile(r"word/media/.*\.(?:png|jpe?g|gif|bmp|tiff?|webp)")
+
+
+def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
+    return Loaded(None, _pages(path, options))
+
+
+def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
+    with Archive(path) as archive:
+        text = "\n\n".join(_Document(archive).blocks())
+        pictures = [] if len(text) >= FEW_CHARS else list(filter(PICTURE.fullmatch, archive.names()))
+        if pictures:
+            read = read_pictures(map(archive.read, pictures), options.ocr)
+            yield Page(None, f"{text}\n\n{read}", "ocr")
+        else:
+            yield Page(None, text)
+
+
+def _tag(element: Any) -> str:
+    return "" if callable(element.tag) else str(element.tag).rpartition("}")[2]
+
+
+def _value(element: Any, name: str = "val") -> str:
+    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def _child(element: Any, *path: str) -> Any:
+    """The element at the end of a path of local names; None where there is none."""
+    for name in path:
+        element = next((child for child in element if _tag(child) == name), None)
+        if element is None:
+            return None
+    return element
+
+
+class _Style(NamedTuple):
+    """What a style says of a paragraph: its level as a heading (0 is the highest), the number and the level of its list."""
+
+    heading: int | None = None
+    list_number: str = ""
+    list_level: int | None = None
+
+    @classmethod
+    def of(cls, element: Any) -> "_Style":
+        """From a paragraph or from the definition of a style."""
+        outline, number, level = (
+            _child(element, "pPr", *path) for path in (("outlineLvl",), ("numPr", "numId"), ("numPr", "ilvl"))
+        )
+        named = HEADING.fullmatch(_value(_child(element, "name"))) if _child(element, "name") is not None else None
+        heading = int(_value(outline)) if outline is not None else int(named[1]) - 1 if named else None
+        return cls(heading, "" if number is None else _value(number), None if level is None else int(_value(level) or 0))
+
+    def over(self, base: "_Style") -> "_Style":
+        """This one where it says something, else `base`."""
+        return _Style(
+            base.heading if self.heading is None else self.heading,
+            self.list_number or base.list_number,
+            base.list_level if self.list_level is None else self.list_level,
+        )
+
+
+class _Document:
+    """Turns the parts of one document into blocks of text."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        roots = [name for kind, name in archive.related("").values() if kind == "officeDocument"]
+        self._main = next(name for name in (*roots, "word/document.xml") if name in archive)
+        self._parts = list(archive.related(self._main).values())
+        self._styles = self._read_styles()
+        self._lists = Lists(self._part("numbering"))
+        self._notes = {kind: self._read_notes(kind) for kind in NOTES.values()}
+        self._noted = 0
+
+    def blocks(self) -> Iterator[str]:
+        """Every paragraph and every table, from the headers to the footers."""
+        yield from self._repeated("header")
+        for element in self._archive.elements(self._main, "p", "tbl", "sdt"):
+            yield from self._blocks(element)
+        yield from self._repeated("footer")
+
+    def _part(self, kind: str) -> Any:
+        name = next((name for k, name in self._parts if k == kind and name in self._archive), None)
+        return self._archive.xml(name) if name else None
+
+    def _repeated(self, kind: str) -> Iterator[str]:
+        """The headers or the footers of all sections, those that are the same once."""
+        names = dict.fromkeys(name for k, name in self._parts if k == kind and name in self._archive)
+        yield from dict.fromkeys("\n".join(self._blocks(self._archive.xml(name))) for name in names)
+
+    def _read_styles(self) -> dict[str, _Style]:
+        root = self._part("styles")
+        defined = {} if root is None else {_value(item, "styleId"): item for item in root if _tag(item) == "style"}
+        styles = {}
+        for name, item in defined.items():
+            style, seen = _Style(), set[str]()
+            while item is not None and _value(item, "styleId") not in seen:
+                seen.add(_value(item, "styleId"))
+                style = style.over(_Style.of(item))
+                base = _child(item, "basedOn")
+                item = None if base is None else defined.get(_value(base))
+            styles[name] = style
+        return styles
+
+    def _read_notes(self, kind: str) -> dict[str, Any]:
+        root = self._part(kind)
+        return {} if root is None else {_value(item, "id"): item for item in root}
+
+    def _blocks(self, element: Any) -> Iterator[str]:
+        tag = _tag(element)
+        if tag == "p":
+            yield from self._paragraph(element)
+        elif tag == "tbl":
+            yield self._table(element)
+        elif tag not in UNSEEN:
+            for child in element:
+                yield from self._blocks(child)
+
+    def _paragraph(self, paragraph: Any) -> Iterator[str]:
+        boxes: list[Any] = []
+        notes: list[Any] = []
+        text = "".join(self._inline(paragraph, boxes, notes)).strip("\n")
+        if text.strip():
+            yield self._lead(paragraph) + text
+        for box in boxes:
+            yield from self._blocks(box)
+        for note in notes:
+            self._noted += 1
+            yield f"[{self._noted}] " + " ".join(block.strip() for block in self._blocks(note))
+
+    def _inline(self, parent: Any, boxes: list[Any], notes: list[Any]) -> Iterator[str]:
+        for element in parent:
+            tag = _tag(element)
+            if tag == "t":
+                yield element.text or ""
+            elif tag in MARKS:
+                yield MARKS[tag]
+            elif tag == "txbxContent":
+                boxes.append(element)
+            elif tag in NOTES:
+                note = self._notes[NOTES[tag]].pop(_value(element, "id"), None)
+                notes += [] if note is None else [note]
+            elif tag == "AlternateContent":
+                yield from self._inline(_chosen(element), boxes, notes)
+            elif tag not in UNSEEN:
+                yield from self._inline(element, boxes, notes)
+
+    def _lead(self, paragraph: Any) -> str:
+        """What stands before the text: the marks of a heading, the number or the dash of a list."""
+        named = _child(paragraph, "pPr", "pStyle")
+        name = "" if named is None else _value(named)
+        style = _Style.of(paragraph).over(self._styles.get(name, _Style()))
+        level = self._lists.level_of_style(style.list_number, name) if style.list_level is None else style.list_level
+        label = self._lists.label(style.list_number, level)
+        if style.heading is not None and 0 <= style.heading < 9:
+            return "#" * min(style.heading + 1, 6) + " " + (f"{label} " if label and label != BULLET else "")
+        return "  " * level + f"{label} " if label else ""
+
+    def _table(self, table: Any) -> str:
+        lines = []
+        for row in _inside(table, "tr"):
+            cells = [[text for text in self._blocks(cell) if text.strip()] for cell in _inside(row, "tc")]
+            paragraphs = [text for cell in cells for text in cell]
+            if sum(map(len, paragraphs)) > SHORT_ROW and len(paragraphs) > len(cells):
+                lines += paragraphs
+            elif paragraphs and _child(row, "trPr", "del") is None:
+                lines.append("\t".join(" ".join(" ".join(cell).split()) for cell in cells))
+        return "\n".join(lines)
+
+
+def _inside(parent: Any, tag: str) -> Iterator[Any]:
+    """The rows of a table or the cells of a row, be they in content controls; not those of tables inside."""
+    for element in parent:
+        if _tag(element) == tag:
+            yield element
+        elif _tag(element) in ("sdt", "sdtContent", "customXml", "ins", "moveTo"):
+            yield from _inside(element, tag)
+
+
+def _chosen(alternatives: Any) -> Any:
+    """Of the same thing for newer and for older programs the first that holds text."""
+    with_text = (branch for branch in alternatives if next(branch.iter("{*}t"), None) is not None)
+    return next(with_text, ())
