@@ -77,8 +77,7 @@ def _without_fields(text: str) -> str:
     computing: list[bool] = []  # of each open field, whether its result is still to come
     start = 0
     for place, char in enumerate(text):
-        if char not in (CONTROLS = re.compile(rb"[\x00-\x1f]")
-FIELD, FIELD_RESULT, FIELD_END):
+        if char not in (FIELD, FIELD_RESULT, FIELD_END):
             continue
         if not any(computing):
             shown.append(text[start:place])
