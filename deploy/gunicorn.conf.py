@@ -1,5 +1,6 @@
 """gunicorn's configuration, from the same settings as everything else."""
 
+import importlib
 import signal
 import sys
 import threading
@@ -26,6 +27,11 @@ backlog = 2048
 control_socket_disable = True
 loglevel = "warning"
 proc_name = "llm-chat-backend"
+
+
+def on_starting(_server: Any) -> None:
+    """Imports everything once, before the fork; what connects or starts threads is made after it, by create_app."""
+    importlib.import_module("app")
 
 
 def post_worker_init(worker: Any) -> None:

