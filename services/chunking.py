@@ -20,19 +20,18 @@ PASSAGE_WIDTH = 400  # what is embedded and quoted: a few sentences
 
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
 _ROW = re.compile(r"\s*\|.*\|\s*")
-_RULE = re.compile(r"[\s|:+-]+")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
 
-_CLOSERS = "[\"'”’」』）)】\\]]*"
+_CLOSERS = "[\"'”’」』）)】\\]]*+"
 _ABBREVIATIONS = r"[A-Z] al ca cf vs pp [ei]\.[ge] approx resp [Nn]o [Vv]ol [Ss]ec [Ff]ig [Ff]igs [Ee]q [Rr]ef [Tt]ab [Dd]r"
 _TITLES = "M[rs] Mrs St Prof Inc Ltd Co"
 _NO_ABBREVIATION = "".join(rf"(?<!\b{word}\.)" for word in f"{_ABBREVIATIONS} {_TITLES}".split())
 _LINE = re.compile(r"\n+")
 _SENTENCE = re.compile(
-    rf"[。！？；…]+{_CLOSERS}\s*"  # needs no space after it
-    rf"|[!?]+{_CLOSERS}(?=[\u3040-\u9fff])"  # a half-width mark amid Chinese
-    rf"|(?:[!?]|\.{_NO_ABBREVIATION}){_CLOSERS}\s+(?=[\"'“‘(\[]?[^\Wa-z])"
+    rf"[。！？；…]++{_CLOSERS}\s*"  # needs no space after it
+    rf"|(?<![!?])[!?]++{_CLOSERS}(?=[\u3040-\u9fff])"  # a half-width mark amid Chinese
+    rf"|(?:[!?]|\.{_NO_ABBREVIATION}){_CLOSERS}\s++(?=[\"'“‘(\[]?[^\Wa-z])"
     r"|\n\s*\n\s*"
 )
 _CLAUSE = re.compile(r"[，、：,;:]\s*(?=\D)|\n+")

@@ -37,6 +37,7 @@ _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED)
 _WORD = re.compile(rf"\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d+)+|[^\W_{_CLASS}]+")
 _PART = re.compile(r"\d+|\D+")
 _WORD_BIT = 1 << 63
+_WORD_CHARS = 64  # what is longer is no word
 
 _STOP = """
 a about am an and any are as at be been but by can could did do does for from had has have he her his how i if in into is it
@@ -78,7 +79,7 @@ def terms(text: str) -> Terms:
     points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     unspaced = _unspaced()[points]
     pairs = unspaced[:-1] & unspaced[1:]
-    words = [number for match in _WORD.finditer(folded) for number in _word(match[0])]
+    words = [number for match in _WORD.finditer(folded) for number in _word(match[0][:_WORD_CHARS])]
     return np.concatenate(
         [points[unspaced], points[:-1][pairs] << np.uint64(21) | points[1:][pairs], np.array(words, np.uint64)]
     )

@@ -29,9 +29,9 @@ CALLS = 4  # to the model at once
 WINDOW_SHARE = 0.5  # of the model's window for the text; the rest is for the prompt, thoughts and the answer
 NOTES_PER_CALL = 4  # at least, so that each round leaves fewer notes
 
-_MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|\d{1,3}[.)、]\s+|>\s*)|[*_`]{2,}", re.MULTILINE)
+_MARKUP = re.compile(r"^(?:#{1,6} +|[-*+•] +|\d{1,3}[.)、] *|> ?)|[*_`]{2,}", re.MULTILINE)
 _CJK = r"[\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]"
-_BREAK = re.compile(rf"(?<={_CJK})\s*\n\s*(?={_CJK})")
+_BREAK = re.compile(rf"(?<={_CJK})\n(?={_CJK})")
 
 
 def document_summary(text: str, settings: Settings, embed: Embed) -> str:
@@ -152,7 +152,8 @@ def _chosen(candidates: Sequence[str], vectors: NDArray[np.float32], room: int) 
 
 def _tidy(text: str) -> str:
     """Running text: no marks of headings and lists, no line breaks."""
-    return " ".join(_BREAK.sub("", _MARKUP.sub("", text)).split())
+    lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
+    return " ".join(_BREAK.sub("", _MARKUP.sub("", lines)).split())
 
 
 def _sample(text: str) -> list[str]:

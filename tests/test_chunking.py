@@ -1,5 +1,6 @@
 """Chunks: together the whole text, cut where a reader would cut, each with its page and its headings."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -152,3 +153,22 @@ def test_a_row_beyond_measure_is_cut_nevertheless() -> None:
 @pytest.mark.parametrize("texts", [[], [""], ["  \n\u3000\n"]])
 def test_a_blank_document_has_no_chunks(texts: list[str]) -> None:
     assert chunk(pages(*texts)) == []
+
+
+HOSTILE = [
+    "!" * 300_000,
+    "\n " * 300_000,
+    "a" + " " * 500_000 + "b",
+    "。" + "”" * 300_000,
+    "|" * 300_000 + "x",
+    "#" * 300_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:4]))
+def test_no_text_takes_long(text: str) -> None:
+    started = time.process_time()
+    for part in chunks_of(text):
+        passages(part.text)
+    sentences(text)
+    assert time.process_time() - started < 5

@@ -53,7 +53,9 @@ def test_only_a_blank_text_has_no_summary(text: str) -> None:
     assert central_sentences(text, embed) == ""
 
 
-@pytest.mark.parametrize("text", ["x" * 5_000, "无标点" * 900, "| 名称 | 数量 |\n" * 300, "1 2 3 4. " * 500, "- " * 800])
+@pytest.mark.parametrize(
+    "text", ["x" * 5_000, "无标点" * 900, "| 名称 | 数量 |\n" * 300, "1 2 3 4. " * 500, "- " * 800, "。\n" * 200_000]
+)
 def test_text_without_sentences_has_a_summary_too(text: str) -> None:
     assert 0 < len(central_sentences(text, embed)) <= 600
 
