@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from models.conversations import find as find_conversation
 from models.database import Database, conversations, documents, now
 from models.turns import SessionKey
-from utils.errors import ChatError, DocumentUnreadable, Language, NotFound
+from utils.errors import ChatError, DocumentUnreadable, Language, NotFound, Unavailable
 
 Status = Literal["queued", "processing", "ready", "partial", "failed"]
 Stage = Literal["queued", "extracting", "summarising", "indexing", "done"]
@@ -61,22 +61,28 @@ class Document:
     def searchable(self) -> bool:
         return self.status in SEARCHABLE
 
-    def as_dict(self, language: Language = "en", *, with_pages: bool = True) -> dict[str, Any]:
-        """The object of the HTTP contract."""
+    def as_dict(self, language: Language = "en") -> dict[str, Any]:
+        """The object of the HTTP contract; an error's message is in `language`."""
+        return {**self.as_item(language), "pages": self.pages}
+
+    def as_item(self, language: Language = "en") -> dict[str, Any]:
+        """The same as it stands in a list: without the pages."""
         names = ("id", "filename", "media_type", "bytes", "sha256", "status", "progress", "stage")
-        shown = {name: getattr(self, name) for name in (*names, "page_count", "chunk_count", "summary")}
-        if with_pages:
-            shown["pages"] = self.pages
-        if self.error is not None and self.status == "failed":
-            shown["error"] = _problem(self.error, language)
-        return shown
+        item = {name: getattr(self, name) for name in (*names, "page_count", "chunk_count", "summary")}
+        if (failure := self.failure) is None:
+            return item
+        problem = {"code": failure.code, "message": failure.message(language)}
+        if isinstance(failure, DocumentUnreadable):
+            problem["reason"] = failure.reason
+        return {**item, "error": problem}
 
-
-def _problem(error: str, language: Language) -> dict[str, Any]:
-    if error in DocumentUnreadable.REASONS:
-        problem: ChatError = DocumentUnreadable(error)
-        return {"code": problem.code, "reason": error, "message": problem.message(language)}
-    return {"code": error, "message": ChatError().message(language)}
+    @property
+    def failure(self) -> ChatError | None:
+        """Why it failed; None as long as it has not. Where the file is not at fault, some service that was needed is."""
+        if self.status != "failed":
+            return None
+        known = self.error in DocumentUnreadable.REASONS
+        return DocumentUnreadable(self.error or "") if known else Unavailable()
 
 
 _BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at")]

@@ -6,24 +6,71 @@
     summary
     lock          held by the job that works on the document
 
-and `<UPLOAD_DIR>/<conversation>/images/<image>/` with `original` and `upright`. Files in `incoming` are not accepted yet.
+and `<UPLOAD_DIR>/<conversation>/images/<image>/` with `original` and `upright.jpg`. What lies in `incoming` is not accepted
+yet.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from models.documents import Document
+from utils.errors import DocumentUnreadable, TooLarge
+from utils.settings import Settings
 
 INCOMING = "incoming"
 IMAGES = "images"
 ORIGINAL = "original"
+UPRIGHT = "upright.jpg"
 SUMMARY = "summary"
 TEXT = "text"
 JOURNAL = "pages.jsonl"
+COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An uploaded file that is not accepted yet. `sha256` is in hexadecimal."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+    def accept(self, folder: Path) -> None:
+        """Moves it to its place in `folder`, which is new."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.rename(folder)
+
+
+@contextlib.contextmanager
+def received(settings: Settings, stream: BinaryIO, name: str) -> Iterator[Incoming]:
+    """Writes an upload to disk; unless accepted it is gone at the end. Raises TooLarge, DocumentUnreadable if empty."""
+    folder = settings.UPLOAD_DIR / INCOMING / name
+    folder.mkdir(parents=True)
+    try:
+        yield _store(stream, folder / ORIGINAL, settings.UPLOAD_MAX_BYTES)
+    finally:
+        remove(folder)
+
+
+def _store(stream: BinaryIO, path: Path, limit: int) -> Incoming:
+    size, digest = 0, hashlib.sha256()
+    with path.open("wb") as file:
+        while block := stream.read(COPY_BYTES):
+            size += len(block)
+            if size > limit:
+                raise TooLarge(limit=limit)
+            digest.update(block)
+            file.write(block)
+    if not size:
+        raise DocumentUnreadable("empty")
+    return Incoming(path, size, digest.hexdigest())
 
 
 def folder_of(uploads: Path, document: Document) -> Path:

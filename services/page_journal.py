@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from utils.errors import DocumentUnreadable
 from utils.loaders import Page
 
-CRASHED = "reading this page took too much time or memory, or crashed"
+REASON_OF = {texts[0]: reason for reason, texts in DocumentUnreadable.REASONS.items()}
 
 
 class PageJournal:
@@ -41,13 +42,19 @@ class PageJournal:
     def add(self, page: Page) -> None:
         self._write(asdict(page))
 
-    def give_up_page(self) -> None:
-        """Passes over the page that killed its job."""
-        self.add(Page(self.next_number, "", "empty", CRASHED))
+    def give_up_page(self, reason: str) -> None:
+        """Passes over the next page, which cannot be read; `reason` is a key of `DocumentUnreadable.REASONS`."""
+        self.add(Page(self.next_number, "", "empty", DocumentUnreadable.REASONS[reason][0]))
 
     @property
-    def given_up(self) -> int:
-        return sum(page.detail == CRASHED for page in self.pages)
+    def given_up(self) -> list[str]:
+        """Why pages were given up."""
+        return [REASON_OF[page.detail] for page in self.pages if page.detail in REASON_OF]
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a page could not be read; one that is only blank was."""
+        return any(page.method == "empty" and page.detail for page in self.pages)
 
     def end(self) -> None:
         self._write({"complete": True})

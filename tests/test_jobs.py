@@ -52,7 +52,7 @@ def test_result_of_a_job_can_be_asked_for(jobs: Jobs, redis_url: str, tmp_path: 
     jobs.enqueue("fakes.jobs.note", str(tmp_path / "log"), "图片里的字", job_id="one", timeout=10)
     assert jobs.live() == {"one"}
     with worker(redis_url):
-        eventually(lambda: jobs.outcome("one")[1] == "图片里的字")
+        eventually(lambda: jobs.outcome("one").result == "图片里的字")
     assert jobs.live() == set()
 
 
@@ -100,7 +100,7 @@ def test_job_that_is_not_resumable_fails_once(jobs: Jobs, redis_url: str, tmp_pa
     jobs.enqueue("fakes.jobs.fragile", str(log), "crash", job_id="one", timeout=10)
     jobs.enqueue("fakes.jobs.note", str(tmp_path / "other"), "served", job_id="two", timeout=10)
     with worker(redis_url):
-        eventually(lambda: jobs.outcome("one")[0] == "failed")
+        eventually(lambda: jobs.outcome("one").failed)
         eventually(lambda: lines(tmp_path / "other") == ["served"])
     assert len(lines(log)) == 1
 

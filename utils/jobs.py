@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
@@ -46,6 +47,14 @@ def _translated() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise StoreUnavailable(store="redis") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Neither failed nor with a result: the job waits or runs. `result` is what it returned, read from JSON."""
+
+    failed: bool = False
+    result: Any = None
 
 
 class Jobs:
@@ -95,15 +104,17 @@ class Jobs:
         with _translated(), contextlib.suppress(NoSuchJobError):
             self._fetch(job_id).delete()
 
-    def outcome(self, job_id: str) -> tuple[JobStatus | None, Any]:
-        """The status of a job (None: unknown, or over for more than a minute), and its result when it is finished."""
+    def outcome(self, job_id: str) -> Outcome:
+        """What became of a job, for a minute after its end; then, and where Redis was emptied meanwhile, it has failed."""
         with _translated():
             try:
                 job = self._fetch(job_id)
             except NoSuchJobError:
-                return None, None
+                return Outcome(failed=True)
             status = job.get_status(refresh=False)
-            return status, job.return_value() if status == JobStatus.FINISHED else None
+            if status == JobStatus.FINISHED:
+                return Outcome(result=job.return_value())
+            return Outcome(failed=status in (JobStatus.FAILED, JobStatus.STOPPED))
 
     def _fetch(self, job_id: str) -> Job:
         return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)

@@ -1,0 +1,132 @@
+"""What has to be seen to from time to time: documents whose jobs got lost, sessions whose time is over, what nobody owns."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+from models import conversations, documents, housekeeping
+from models.database import Database, now
+from models.documents import Document
+from services import document_files as files
+from services.document_service import DocumentService
+from services.retrieval_service import RetrievalService
+from utils.errors import ChatError
+from utils.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOST_SECONDS = 2.0  # between two looks for lost jobs; and how long one may be nowhere before it counts as lost
+EXPIRY_SECONDS = 15.0
+FOLDERS_SECONDS = 600.0
+ABANDONED_SECONDS = 600.0  # a folder without an owner is younger while its upload goes on
+BATCH = 500
+
+
+class Housekeeper:
+    """Its methods may be called at any time, by several processes too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.retrieval = RetrievalService(settings)
+        self.documents = DocumentService(settings, self.database, self.retrieval)
+
+    def serve(self) -> None:
+        """Does everything in its interval, for ever."""
+        tasks = {self.requeue: LOST_SECONDS, self.expire: EXPIRY_SECONDS, self.sweep_folders: FOLDERS_SECONDS}
+        due = dict.fromkeys(tasks, 0.0)
+        while True:
+            for task, seconds in tasks.items():
+                if time.monotonic() >= due[task]:
+                    due[task] = time.monotonic() + seconds
+                    self._attempt(task)
+            time.sleep(LOST_SECONDS)
+
+    def requeue(self) -> None:
+        """Queues documents again whose job is nowhere, because Redis was emptied or a store was away."""
+        waiting = documents.unfinished(self.database)
+        live = self.documents.jobs.live() if waiting else set()
+        for document in waiting:
+            if document.id not in live and _due(document) and self._idle(document):
+                log.info("%s is queued again", document.id)
+                self.documents.jobs.forget(document.id)
+                self.documents.enqueue(document.id)
+
+    def expire(self) -> None:
+        """Deletes temporary sessions whose time is over, and messages that were cleared too long ago to be restored."""
+        for conversation_id in housekeeping.expired(self.database):
+            self.documents.delete_all(conversation_id)
+            housekeeping.delete_conversation(self.database, conversation_id)
+        oldest = now() - timedelta(seconds=self.settings.CLEAR_RETENTION_SECONDS)
+        conversations.purge_cleared(self.database, oldest)
+
+    def sweep_folders(self) -> None:
+        """Deletes files whose upload was broken off, whose owner is gone, or which no message shows any more."""
+        uploads = self.settings.UPLOAD_DIR
+        for folder in _abandoned(_folders(uploads / files.INCOMING)):
+            files.remove(folder)
+        own = (folder for folder in _folders(uploads) if folder.name.isdecimal())
+        while batch := list(islice(own, BATCH)):
+            temporary = housekeeping.existing(self.database, [int(folder.name) for folder in batch])
+            known = [folder for folder in batch if int(folder.name) in temporary]
+            for folder in _abandoned(folder for folder in batch if int(folder.name) not in temporary):
+                self._forget(_documents(folder))
+                files.remove(folder)
+            self._forget(self._orphans(known))
+            for folder in known:
+                if not temporary[int(folder.name)]:
+                    self._sweep_images(folder)
+
+    def _orphans(self, conversation_folders: list[Path]) -> list[Path]:
+        found = [folder for parent in conversation_folders for folder in _documents(parent)]
+        existing = documents.existing(self.database, [folder.name for folder in found])
+        return list(_abandoned(folder for folder in found if folder.name not in existing))
+
+    def _forget(self, document_folders: list[Path]) -> None:
+        if document_folders:
+            self.retrieval.forget([folder.name for folder in document_folders])
+        for folder in document_folders:
+            files.remove(folder)
+
+    def _sweep_images(self, conversation_folder: Path) -> None:
+        images = list(_abandoned(_folders(conversation_folder / files.IMAGES)))
+        shown = housekeeping.attached(self.database, int(conversation_folder.name)) if images else set()
+        kept = {(self.settings.UPLOAD_DIR / path).parent for path in shown}
+        for folder in images:
+            if folder not in kept:
+                files.remove(folder)
+
+    def _attempt(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except ChatError as error:  # a store is away; there is a next time
+            log.warning("housekeeping waits: %s", error)
+
+    def _idle(self, document: Document) -> bool:
+        with files.locked(files.folder_of(self.settings.UPLOAD_DIR, document)) as mine:
+            return mine
+
+
+def _due(document: Document) -> bool:
+    """Each attempt without progress is waited for four times as long."""
+    return now() - document.updated_at > timedelta(seconds=LOST_SECONDS * 4**document.attempts)
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    if parent.is_dir():
+        yield from (path for path in parent.iterdir() if path.is_dir())
+
+
+def _documents(conversation_folder: Path) -> list[Path]:
+    return [folder for folder in _folders(conversation_folder) if folder.name.startswith("doc_")]
+
+
+def _abandoned(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                yield folder
