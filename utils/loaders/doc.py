@@ -29,7 +29,7 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 
 def _text(file: Any) -> str:
-    main = file.openstream("WordDocument").read()
+    main: bytes = file.openstream("WordDocument").read()
     version, flags = struct.unpack_from("<H", main, 2)[0], struct.unpack_from("<H", main, 10)[0]
     if flags & ENCRYPTED:
         raise DocumentUnreadable("encrypted")
