@@ -27,7 +27,7 @@ MAX_PICTURES = 100
 
 
 class PageText(NamedTuple):
-    """The text layer of a page; where there is little text, `pictures` is the part of the page that pictures cover, else 0."""
+    """The text layer of a page; where it holds little, `pictures` is the part of the page that pictures cover, else 0."""
 
     text: str
     pictures: float

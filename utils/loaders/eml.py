@@ -11,6 +11,7 @@ from pathlib import Path
 from utils.charsets import decode
 from utils.errors import DocumentUnreadable
 from utils.loaders import Format, Loaded, LoadOptions, Page
+from utils.markup import html_text
 
 FIELD = (
     rb"(?:from|to|cc|subject|date|received|return-path|delivered-to|message-id|mime-version|x-[a-z-]+|reply-to|content-type)"
@@ -77,6 +78,4 @@ def _text(part: "Message[str, str]", kind: str) -> str:
     text = decode(payload if isinstance(payload, bytes) else b"", str(part.get_content_charset() or ""))
     if kind == "text/plain":
         return text + "\n"
-    from utils.markup import html_text
-
     return html_text(text, title=False) + "\n"

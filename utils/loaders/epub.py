@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from utils.archives import Archive
 from utils.errors import DocumentUnreadable
 from utils.loaders import Format, Loaded, LoadOptions, Page
+from utils.markup import html_text
 
 FORMATS = (Format("application/epub+zip", ("epub",), member="META-INF/container.xml"),)
 CONTAINER = "META-INF/container.xml"
@@ -18,9 +20,6 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 
 def _chapters(path: Path) -> Iterator[Page]:
-    from utils.archives import Archive
-    from utils.markup import html_text
-
     with Archive(path) as book:
         package = next(book.xml(CONTAINER).iter("{*}rootfile")).get("full-path", "")
         opf = book.xml(package)

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
+from utils.images import MAX_FRAMES, frames
 from utils.loaders import Format, Loaded, LoadOptions, Page
 
 FORMATS = (
@@ -22,17 +25,11 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 
 def _count(path: Path) -> int | None:
-    from PIL import Image
-
-    from utils.images import MAX_FRAMES
-
     with Image.open(path, formats=("TIFF",)) as image:
         return min(getattr(image, "n_frames", 1), MAX_FRAMES)
 
 
 def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
-    from utils.images import frames
-
     for number, picture in enumerate(frames(path), 1):
         if number >= options.first_page:
             yield Page(number, options.ocr(picture), "ocr")

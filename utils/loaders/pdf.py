@@ -36,11 +36,13 @@ NAMELESS = ("Cn", "Co", "Cs", "Cc")  # categories of characters that say nothing
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
     reader = _open(path)
     count = _count(reader)
-    if not count:
+    if not count or reader.is_encrypted:  # pypdf also takes the empty owner password, with which no viewer opens a file
         with Pdfium(path) as pdfium:
-            count = pdfium.page_count
-            if not count:
-                raise DocumentUnreadable("encrypted" if pdfium.encrypted else "damaged")
+            if pdfium.encrypted:
+                raise DocumentUnreadable("encrypted")
+            count = count or pdfium.page_count
+    if not count:
+        raise DocumentUnreadable("damaged")
     return Loaded(count, _pages(reader, path, count, options))
 
 

@@ -6,15 +6,14 @@ separated by tabs: on slides tables mostly arrange things, and a sentence may go
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lxml import etree
-
+from utils.archives import Archive
+from utils.images import read_pictures
 from utils.loaders import Format, Loaded, LoadOptions, Page
-
-if TYPE_CHECKING:
-    from utils.archives import Archive
+from utils.texts import table
 
 FORMATS = (
     Format(
@@ -25,26 +24,37 @@ FORMATS = (
 )
 TITLES = {"title", "ctrTitle"}
 NOT_SAID = {"sldNum", "dt", "ftr", "hdr", "sldImg"}  # placeholders that repeat on every slide
-MAX_TEXTS = 10_000  # of a chart
+SERIES = ("tx", "cat", "xVal", "val", "yVal")  # of a series of a chart: its name, what is measured, how much
+MAX_POINTS = 5_000
+FEW_CHARS = 50  # a slide with fewer, and with pictures, is a picture of a slide
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+MARKS = {"br": "\n", "tab": "\t"}
 
 
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
-    from utils.archives import Archive
-
     with Archive(path) as show:
         names = _slides(show)
-    return Loaded(len(names), _pages(path, names))
+    return Loaded(len(names), _pages(path, names, options))
 
 
-def _pages(path: Path, names: list[str]) -> Iterator[Page]:
-    from utils.archives import Archive
-
+def _pages(path: Path, names: list[str], options: LoadOptions) -> Iterator[Page]:
     with Archive(path) as show:
         for number, name in enumerate(names, 1):
-            yield Page(number, "\n\n".join(_slide(show, name)))
+            if number >= options.first_page:
+                yield _page(show, name, number, options)
 
 
-def _slides(show: "Archive") -> list[str]:
+def _page(show: Archive, name: str, number: int, options: LoadOptions) -> Page:
+    parts = show.related(name)
+    text = "\n\n".join(_slide(show, name, parts))
+    pictures = [part for kind, part in parts.values() if kind == "image" and part.endswith(PICTURES) and part in show]
+    if len(text) >= FEW_CHARS or not pictures:
+        return Page(number, text)
+    read = read_pictures(map(show.read, pictures), options.ocr)
+    return Page(number, f"{text}\n\n{read}", "ocr") if read.strip() else Page(number, text)
+
+
+def _slides(show: Archive) -> list[str]:
     """Names of the slides in the order in which they are shown."""
     main = next((name for kind, name in show.related("").values() if kind == "officeDocument"), "ppt/presentation.xml")
     parts = show.related(main)
@@ -58,8 +68,7 @@ def _reference(item: Any) -> str:
     return next((value for name, value in item.attrib.items() if name.endswith("}id")), "")
 
 
-def _slide(show: "Archive", name: str) -> Iterator[str]:
-    parts = show.related(name)
+def _slide(show: Archive, name: str, parts: dict[str, tuple[str, str]]) -> Iterator[str]:
     texts = list(_texts(show.xml(name), show, parts))
     yield from sorted(texts, key=lambda text: not text.startswith("# "))  # the title first, wherever it was drawn
     for kind, part in parts.values():
@@ -69,16 +78,19 @@ def _slide(show: "Archive", name: str) -> Iterator[str]:
                 yield f"Notes: {notes}"
 
 
-def _texts(parent: Any, show: "Archive", parts: dict[str, tuple[str, str]]) -> Iterator[str]:
+def _texts(parent: Any, show: Archive, parts: dict[str, tuple[str, str]]) -> Iterator[str]:
     for element in parent:
         tag = _tag(element)
         if tag == "sp":
             yield from _shape(element)
+        elif tag == "pic":
+            yield from (f"[{name.get('descr')}]" for name in element.iter("{*}cNvPr") if name.get("descr"))
         elif tag == "tbl":
-            rows = ("\t".join(" ".join(_paragraphs(cell)) for cell in row.iter("{*}tc")) for row in element.iter("{*}tr"))
-            yield "\n".join(row for row in rows if row.strip())
+            yield "\n".join(_row(row) for row in element.iter("{*}tr"))
         elif tag in ("chart", "relIds"):
-            yield from _drawing(element, show, parts)
+            ids = [value for name, value in element.attrib.items() if name.endswith(("}id", "}dm"))]
+            names = [parts[id][1] for id in ids if id in parts]
+            yield from (_chart(show.xml(name)) for name in names if name in show)
         elif tag == "AlternateContent":
             yield from _texts(element[:1], show, parts)  # the same again follows, for older programs
         else:
@@ -94,24 +106,30 @@ def _shape(shape: Any) -> Iterator[str]:
         yield text
 
 
+def _row(row: Any) -> str:
+    return "\t".join(" ".join(" ".join(_paragraphs(cell)).split()) for cell in row.iter("{*}tc"))
+
+
 def _paragraphs(parent: Any) -> Iterator[str]:
     for paragraph in parent.iter("{*}p"):
-        pieces = {"t": lambda item: item.text or "", "br": lambda item: "\n", "tab": lambda item: "\t"}
-        text = "".join(pieces[_tag(item)](item) for item in paragraph.iter() if _tag(item) in pieces)
+        text = ""
+        for item in paragraph.iter("{*}t", "{*}br", "{*}tab"):
+            text += MARKS.get(_tag(item), item.text or "")
         if text.strip():
             yield text
 
 
-def _drawing(element: Any, show: "Archive", parts: dict[str, tuple[str, str]]) -> Iterator[str]:
-    """The texts of a chart or of a diagram, which are parts of their own."""
-    ids = [value for name, value in element.attrib.items() if name.endswith(("}id", "}dm"))]
-    for _, part in (parts[id] for id in ids if id in parts):
-        if part in show:
-            root = show.xml(part)
-            found = list(_paragraphs(root)) or []
-            found += [item.text for item in root.iter("{*}v") if item.text][:MAX_TEXTS]
-            yield "\n".join(found)
+def _chart(root: Any) -> str:
+    """The texts of a diagram; or of a chart, whose series become the columns of a table."""
+    series = [[_values(part) for part in item if _tag(part) in SERIES] for item in root.iter("{*}ser")]
+    columns = [["", *names[:MAX_POINTS]] for _, names, *_ in series[:1] if len(series[0]) > 2]
+    columns += [[*parts[0], *parts[-1][:MAX_POINTS]] for parts in series if len(parts) > 1]
+    return "\n".join([*_paragraphs(root), table(zip_longest(*columns, fillvalue=""))])
+
+
+def _values(part: Any) -> list[str]:
+    return [item.text or "" for item in part.iter("{*}v")]
 
 
 def _tag(element: Any) -> str:
-    return "" if callable(element.tag) else str(etree.QName(element).localname)
+    return "" if callable(element.tag) else str(element.tag).rpartition("}")[2]

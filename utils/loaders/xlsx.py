@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from utils.archives import Archive
 from utils.errors import DocumentUnreadable
 from utils.loaders import Format, Loaded, LoadOptions, Page
 from utils.texts import table
-
-if TYPE_CHECKING:
-    from utils.archives import Archive
 
 FORMATS = (
     Format(
@@ -35,8 +33,6 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 
 def _sheets(path: Path) -> Iterator[Page]:
-    from utils.archives import Archive
-
     with Archive(path) as archive:
         main = next((name for kind, name in archive.related("").values() if kind == "officeDocument"), "xl/workbook.xml")
         book = archive.xml(main)
@@ -57,7 +53,7 @@ def _is_1904(book: Any) -> bool:
     return any(item.get("date1904") in ("1", "true") for item in book.iter("{*}workbookPr"))
 
 
-def _strings(archive: "Archive", name: str) -> list[str]:
+def _strings(archive: Archive, name: str) -> list[str]:
     """The texts that cells refer to by number, without the readings above characters."""
     return ["".join(_texts(item)) for item in archive.elements(name, "si")] if name in archive else []
 
@@ -68,7 +64,7 @@ def _texts(item: Any) -> Iterator[str]:
             yield text.text or ""
 
 
-def _kinds(archive: "Archive", name: str) -> list[str]:
+def _kinds(archive: Archive, name: str) -> list[str]:
     """What numbers mean in cells of each style: date, time, percent or number."""
     if name not in archive:
         return []
@@ -127,7 +123,7 @@ class _Values:
         return moment.date().isoformat() if number == int(number) else moment.isoformat(" ")
 
 
-def _rows(archive: "Archive", name: str, values: _Values) -> list[list[str]]:
+def _rows(archive: Archive, name: str, values: _Values) -> list[list[str]]:
     """The rows of a sheet that hold something, without the columns that hold nothing."""
     rows: list[dict[int, str]] = []
     cells = 0
