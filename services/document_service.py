@@ -33,7 +33,7 @@ KILL_SECONDS = 2.0  # what it may take until a job that is to die has died
 
 
 class DocumentService:
-    """Its methods block; they are for threads, but for `wait`."""
+    """Its methods block; they are for threads, but for `wait`, which is for an event loop."""
 
     def __init__(self, settings: Settings, database: Database, retrieval: RetrievalService) -> None:
         self.settings, self.database, self.retrieval = settings, database, retrieval
@@ -162,6 +162,19 @@ class DocumentService:
                 return present
             seen, pause = present, min(pause * 1.5, longest)
             await asyncio.sleep(pause)
+
+    def finishes(self, document_id: str, seconds: float) -> bool:
+        """Waits for a document, at most so long; whether it is finished then. For threads."""
+
+        async def wait() -> bool:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.wait(document_id, lambda _: None)
+            except TimeoutError:
+                return False
+            return True
+
+        return asyncio.run(wait())
 
     def _load(self, document_id: str) -> Document:
         document = documents.load(self.database, document_id)
