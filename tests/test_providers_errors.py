@@ -48,7 +48,6 @@ STATUSES = [
     (status(401), UpstreamError),
     (status(403), UpstreamError),
     (status(404), UpstreamError),
-    (status(307, location="http://127.0.0.1:1/"), UpstreamError),
     (status(500, UGLY, "text/plain"), UpstreamError),
     (status(502), UpstreamError),
     (status(504), UpstreamTimeout),
@@ -65,6 +64,12 @@ def test_a_status_becomes_our_error(upstream: Upstream, answer, kind) -> None:
     assert type(error) is kind
     assert error.message("zh").isprintable()
     assert "scripted" in error.message("en")
+
+
+def test_a_redirect_is_not_followed(upstream: Upstream) -> None:
+    upstream.reply(status(307, location=f"{upstream.url}/chat/completions"))
+    assert type(fails(chat(upstream.url))) is UpstreamError
+    assert len(upstream.requests) == 1
 
 
 STREAMS = {
@@ -107,7 +112,7 @@ def test_an_error_object_may_say_that_the_server_is_busy(upstream: Upstream, cod
 
 
 def test_an_event_without_an_end_is_not_read_for_ever(upstream: Upstream) -> None:
-    upstream.reply(raw(b"data: " + b"x" * 17_000_000))
+    upstream.reply(raw(b"data: " + b"x" * 17_000_000), hang())
     assert type(fails(chat(upstream.url))) is UpstreamError
 
 

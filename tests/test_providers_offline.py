@@ -62,6 +62,13 @@ def test_quotes_the_best_passage_word_for_word_with_file_page_and_marker(model) 
     assert "尚未配置语言模型" in answer
 
 
+def test_a_passage_that_fits_much_worse_than_the_best_is_left_out(model) -> None:
+    passages = [*PASSAGES, passage("财报.xlsx", 1, "每个季度收入都有增长。")]
+    answer = ask(agent(model, passages), HumanMessage("未休的年假能否顺延一个季度？"))
+    assert "手册.pdf" in answer
+    assert "财报.xlsx" not in answer
+
+
 def test_answers_in_the_language_of_the_question(model) -> None:
     answer = ask(agent(model, PASSAGES), HumanMessage("How many people does the company employ?"))
     assert "No language model is configured" in answer

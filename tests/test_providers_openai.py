@@ -1,6 +1,7 @@
 """The OpenAI-compatible chat model over real sockets: what it reads, sends, tolerates and retries."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import pytest
@@ -323,7 +324,9 @@ def test_a_bad_request_is_not_repeated_where_stream_options_are_known_to_work(up
     assert len(upstream.requests) == 2
 
 
-def test_a_connection_is_used_again(upstream: Upstream) -> None:
+@pytest.mark.parametrize("interval", [0, 0.01], ids=["end with the last event", "end after the last event"])
+def test_a_connection_is_used_again(upstream: Upstream, interval: float) -> None:
+    upstream.on(lambda request: Reply((text("好"),), interval=interval))
     model = chat(upstream)
 
     async def ports() -> set[int]:
@@ -335,6 +338,13 @@ def test_a_connection_is_used_again(upstream: Upstream) -> None:
         return seen
 
     assert len(http_client.run(ports())) == 1
+
+
+def test_done_is_the_end_even_where_the_server_keeps_the_stream_open(upstream: Upstream) -> None:
+    upstream.reply(text("好"), raw(b"data: [DONE]\n\n"), hang())
+    started = time.monotonic()
+    assert answer(chat(upstream)).content == "好"
+    assert time.monotonic() - started < 2
 
 
 class TestOpenAIItself:
