@@ -49,11 +49,12 @@ def language_of(text: str) -> Language:
     return "zh" if CJK.search(text) else "en"
 
 
-def system_prompt(own: str, documents: Sequence[str]) -> str:
-    """The system message of a turn: the session's own prompt first, then the house rules."""
+def system_prompt(own: str, documents: Sequence[str], context: str = "") -> str:
+    """The system message of a turn: the session's own prompt first, then the house rules, then what is new in this turn."""
     parts = [own, AGENT]
     if documents:
         parts.append(DOCUMENTS.format(names=", ".join(documents)))
+    parts.append(context)
     return "\n\n".join(part for part in parts if part)
 
 

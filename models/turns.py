@@ -41,7 +41,7 @@ class Attachment:
 class Turn:
     """One question.
 
-    `language` is that of messages for people; `context` stands above the question for this turn only, such as the summary of a
+    `language` is that of messages for people; `context` is told to the model for this turn only, such as the summary of a
     file that came with it; `extra` is added to the answer: `image`, `document`.
     """
 

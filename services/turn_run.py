@@ -132,15 +132,15 @@ class TurnRun:
     ) -> tuple[TurnState, list[BaseMessage]]:
         """The messages for the model, as many as fit into its window, and the state in which the turn starts."""
         question = self._question()
-        asked = {**question, "content": f"{self.turn.context}\n\n{question['content']}".strip()}
-        system = system_prompt(self._own_prompt(lease, opened), [document.filename for document in opened.documents])
-        fixed = estimate_tokens(system + asked["content"])
+        names = [document.filename for document in opened.documents]
+        system = system_prompt(self._own_prompt(lease, opened), names, self.turn.context)
+        fixed = estimate_tokens(system + question["content"])
         shown = fit(turns, int(self.settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)
         used = fixed + sum(estimate_tokens(message["content"]) for turn in shown for message in turn["messages"])
         room = int(self.settings.LLM_CONTEXT_TOKENS * (1 - ANSWER_SHARE)) - used
         context = self.shop.tool_context(self.turn.key, opened.documents, language_of(self.turn.message))
         folder = self.settings.UPLOAD_DIR if self.settings.LLM_VISION else None
-        messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [asked]}], folder)]
+        messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [question]}], folder)]
         return TurnState(context, self._emit_answer, room), messages
 
     def _emit_answer(self, event: Event) -> None:

@@ -138,7 +138,7 @@ def _page(document: Any, index: int) -> Any:
 def _read(page: Any) -> dict[str, Any]:
     import pypdfium2.raw
 
-    text = page.get_textpage().get_text_bounded()
+    text = page.get_textpage().get_text_range()  # with what runs over the edge of the page
     covered = 0.0
     if len(text) < FEW_CHARS:
         pictures = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)
