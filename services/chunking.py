@@ -21,6 +21,7 @@ PASSAGE_WIDTH = 400  # what is embedded and quoted: a few sentences
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
 _ROW = re.compile(r"\s*\|.*\|\s*")
 _FENCE = re.compile(r"\s*(```|~~~)")
+_TITLE = re.compile(r".{0,59}[^。！？；：，、.!?;:,…]")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
 
 _CLOSERS = "[\"'”’」』）)】\\]]*+"
@@ -73,6 +74,12 @@ class _Outline:
 
     levels: list[tuple[int, str]] = field(default_factory=list)
 
+    def open(self, text: str) -> None:
+        """A document's first line is its title, above all headings, unless it is marked otherwise or is a sentence."""
+        first, _, rest = text.strip().partition("\n")
+        if rest and _kind(first) == "prose" and not _LIST_ITEM.match(first) and _TITLE.fullmatch(first.strip()):
+            self.levels = [(0, first.strip())]
+
     def enter(self, line: str) -> None:
         if match := _HEADING.match(line):
             level = len(match[1])
@@ -96,16 +103,19 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
     """
     chunks: list[TextChunk] = []
     outline = _Outline()
+    outline.open(next((page.text for page in pages if page.text.strip()), ""))
     offset = 0
     for page in pages:
         for group in _pack(page.text, _pieces(page.text, outline)):
-            span = _stripped(page.text, group[0].start, group[-1].end)
+            start, end = _stripped(page.text, group[0].start, group[-1].end)
+            if start == end:  # blank lines of code
+                continue
             chunks.append(
                 TextChunk(
                     index=len(chunks),
-                    text=page.text[span.start : span.end],
-                    start=offset + span.start,
-                    end=offset + span.end,
+                    text=page.text[start:end],
+                    start=offset + start,
+                    end=offset + end,
                     page=page.number,
                     heading=_common_path([piece.path for piece in group]),
                     context=group[0].header,
@@ -139,7 +149,8 @@ def width(text: str) -> int:
 
 def _stripped(text: str, start: int, end: int) -> Span:
     part = text[start:end]
-    return Span(start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip()))
+    lead = len(part) - len(part.lstrip())
+    return Span(start + lead, start + max(lead, len(part.rstrip())))
 
 
 def _common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

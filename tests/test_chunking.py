@@ -53,6 +53,11 @@ def test_chunks_of_any_text_hold_all_of_it_at_the_right_place(texts: list[str]) 
         assert all(width(passage) <= PASSAGE_WIDTH + 1 for passage in joined)
 
 
+def test_blank_code_is_no_chunk() -> None:
+    parts = chunks_of("```\n" + "x = 1\n" * 300 + "\u3000")
+    assert all(part.text.strip() for part in parts)
+
+
 @given(st.text(alphabet="#|`-。.!？ \n\u3000章a1", max_size=300))
 def test_no_text_breaks_the_rules(text: str) -> None:
     assert_faithful(pages(text, text))
@@ -108,6 +113,29 @@ def test_chunks_know_the_headings_above_them_and_start_with_their_own() -> None:
     found = {part.heading: part.text for part in chunks_of(text)}
     assert list(found) == [("员工手册",), ("员工手册", "假期", "年假"), ("员工手册", "报销")]
     assert found[("员工手册", "报销")].startswith("## 报销\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "is_title"),
+    [
+        ("王法慧", True),
+        ("Annual Report 2024", True),
+        ("这是一句话。", False),
+        ("目录：", False),
+        ("| a | b |", False),
+        ("- 第一项", False),
+        ("很长的第一行" * 20, False),
+    ],
+)
+def test_a_first_line_that_looks_like_a_title_stands_above_all_chunks(first: str, is_title: bool) -> None:
+    title = (first,) if is_title else ()
+    found = chunk(pages("", f"\n{first}\n\n{ZH * 9}", f"# 第一章\n\n{ZH * 9}"))
+    assert {part.heading for part in found if part.page == 2} == {title}
+    assert {part.heading for part in found if part.page == 3} == {(*title, "第一章")}
+
+
+def test_a_text_of_one_line_has_no_title() -> None:
+    assert chunks_of("王法慧")[0].heading == ()
 
 
 def test_headings_go_on_over_pages() -> None:
