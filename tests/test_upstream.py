@@ -197,7 +197,8 @@ def test_hangs_until_released(client: openai.OpenAI, upstream: Upstream, before)
 def test_sees_a_client_that_leaves_early(http: httpx.Client, upstream: Upstream) -> None:
     upstream.reply(text("开头"), hang())
     with http.stream("POST", "/v1/chat/completions", json={"messages": QUESTION, "stream": True}) as answer:
-        next(answer.iter_bytes())
+        pieces = answer.iter_bytes()  # kept: httpx closes the answer with its iterator
+        next(pieces)
         assert not upstream.requests[0].disconnected.is_set()
     assert upstream.requests[0].disconnected.wait(5)
     assert upstream.requests[0].disconnected_after > 0

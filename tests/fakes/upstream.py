@@ -219,18 +219,15 @@ class Upstream:
                 if isinstance(part, Fault):
                     await self._fault(http, request, part)
             return _json((anthropic_whole if anthropic else openai_whole)(reply, request.body))
-        key = (anthropic, *(str(request.body.get(name)) for name in ("model", "n", "stream_options")))
-        if key not in reply.rendered:
-            reply.rendered[key] = list((anthropic_stream if anthropic else openai_stream)(reply, request.body))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(http)
-        for item in _packets(reply, reply.rendered[key]):
+        for item in _packets(reply, _rendered(reply, request.body, anthropic)):
             if isinstance(item, Fault):
                 await self._fault(http, request, item)
-            else:
-                await response.write(item)
-                if reply.interval or reply.packet:
-                    await asyncio.sleep(reply.interval or 0.0005)
+                continue
+            await response.write(item)
+            if reply.interval or reply.packet:
+                await asyncio.sleep(reply.interval or 0.0005)
         await response.write_eof()
         return response
 
@@ -254,6 +251,13 @@ class Upstream:
         else:
             transport.close()
         await asyncio.Event().wait()  # the lost connection cancels this handler
+
+
+def _rendered(reply: Reply, body: dict[str, Any], anthropic: bool) -> list[bytes | Fault]:
+    key = (anthropic, *(str(body.get(name)) for name in ("model", "n", "stream_options")))
+    if key not in reply.rendered:
+        reply.rendered[key] = list((anthropic_stream if anthropic else openai_stream)(reply, body))
+    return reply.rendered[key]
 
 
 def _packets(reply: Reply, items: list[bytes | Fault]) -> Iterator[bytes | Fault]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+
 from fakes.replies import Call, Event, Fault, Raw, Reply, Status, Text
 
 CREATED = 1_700_000_000
