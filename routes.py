@@ -87,7 +87,7 @@ def chat_with_image(form: ImageForm) -> Response:
     """Asks about a picture: its text and a description of it become part of the conversation."""
     turn = native_format.parse(form, form.message, owner(), language())
     images = services().images
-    picture = images.store(turn.key, form.image.stream, form.image.filename, temporary=form.temporary)
+    picture = images.store(turn.key, form.image.stream, form.image.filename or "", temporary=form.temporary)
     return answer(turn, form.stream, with_picture(images, picture))
 
 
@@ -100,7 +100,7 @@ def chat_with_file(form: FileForm) -> Response | tuple[Response, int]:
     """Asks about a file, which is searchable in this very turn. 202 when reading it takes too long to wait for."""
     turn = native_format.parse(form, form.message, owner(), language())
     documents = services().documents
-    document = documents.accept(turn.key, form.file.stream, form.file.filename, temporary=form.temporary)
+    document = documents.accept(turn.key, form.file.stream, form.file.filename or "", temporary=form.temporary)
     if not form.stream and not documents.finishes(document.id, services().settings.FILE_WAIT_SECONDS):
         waiting = documents.get(owner(), document.id).as_dict(language())
         return jsonify({"session_id": turn.key.session_id, "document": waiting}), 202
@@ -128,8 +128,8 @@ def stop(path: schemas.SessionPath) -> dict[str, Any]:
 @native.post("/documents", tags=[DOCUMENTS], responses={202: schemas.DocumentsView})
 def upload_documents(form: DocumentsForm) -> tuple[Response, int]:
     """Takes files in; they are read in the background."""
-    key = SessionKey(owner(), form.session_id)
-    accepted = [services().documents.accept(key, file.stream, file.filename, temporary=form.temporary) for file in form.file]
+    uploads = [(file.stream, file.filename or "") for file in form.file]
+    accepted = services().documents.accept_all(SessionKey(owner(), form.session_id), uploads, temporary=form.temporary)
     return jsonify({"documents": [document.as_item(language()) for document in accepted]}), 202
 
 

@@ -8,7 +8,15 @@ SESSION_ID = r"^[A-Za-z0-9_.:\-]{1,128}$"
 
 SessionId = Annotated[str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -")]
 Text = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]  # SQL databases refuse NUL
-Upload = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
+
+
+def _file(value: Any) -> Any:
+    if not hasattr(value, "stream"):
+        raise ValueError("must be a file")
+    return value
+
+
+Upload = Annotated[Any, AfterValidator(_file), WithJsonSchema({"type": "string", "format": "binary"})]
 
 
 def _not_blank(text: str) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from models.passages import Passage
 from models.turns import SessionKey
 from services import document_files as files
 from services.retrieval_service import RetrievalService
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import ChatError, NotFound, StoreUnavailable
 from utils.file_util import clean_filename, detect
 from utils.jobs import Jobs
 from utils.settings import Settings
@@ -61,6 +61,20 @@ class DocumentService:
         documents.add(self.database, document)
         self.enqueue(document_id)
         return document
+
+    def accept_all(
+        self, key: SessionKey, uploads: Iterable[tuple[BinaryIO, str]], *, temporary: bool = False
+    ) -> Sequence[Document]:
+        """Accepts several files, or none of them when one is refused."""
+        accepted: Sequence[Document] = ()
+        try:
+            for stream, filename in uploads:
+                accepted = (*accepted, self.accept(key, stream, filename, temporary=temporary))
+        except ChatError:
+            for document in accepted:
+                self.delete(key.owner, document.id)
+            raise
+        return accepted
 
     def list(self, key: SessionKey) -> Sequence[Document]:
         """The documents of a session, oldest first, without their pages. Raises NotFound."""

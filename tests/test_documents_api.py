@@ -188,6 +188,13 @@ def test_several_files_at_once_list_and_delete(server: Server, session: str) -> 
     assert {result["filename"] for result in found} <= {"乙.md", "丙.md"}
 
 
+def test_of_several_files_all_are_taken_or_none(server: Server, session: str) -> None:
+    server.chat("你好", session)
+    files = [("file", ("a.txt", b"good")), ("file", ("b.exe", b"\x7fELF\x02\x01\x01" + bytes(99)))]
+    assert server.api.post("documents", data={"session_id": session}, files=files).status_code == 415
+    assert server.api.get("documents", params={"session_id": session}).json() == {"documents": []}
+
+
 def test_a_picture_becomes_part_of_the_conversation(make_server: MakeServer, scripted: Upstream, session: str) -> None:
     server = make_server(
         ingest=True, LLM_API_URL=scripted.url, LLM_API_KEY="k", LLM_MODEL="scripted", VISION_MODEL="eyes", LLM_VISION="true"
