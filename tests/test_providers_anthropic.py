@@ -178,6 +178,6 @@ def test_a_cancelled_task_closes_the_connection_at_once(upstream: Upstream) -> N
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(request.disconnected.wait, 1)
+        assert await asyncio.to_thread(request.disconnected.wait, 5)
 
     run(model, cancelled())

@@ -344,7 +344,7 @@ def test_done_is_the_end_even_where_the_server_keeps_the_stream_open(upstream: U
     upstream.reply(text("好"), raw(b"data: [DONE]\n\n"), hang())
     started = time.monotonic()
     assert answer(chat(upstream)).content == "好"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 class TestOpenAIItself:
