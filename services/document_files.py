@@ -52,7 +52,7 @@ class Incoming:
 def received(settings: Settings, stream: BinaryIO, name: str) -> Iterator[Incoming]:
     """Writes an upload to disk; unless accepted it is gone at the end. Raises TooLarge, DocumentUnreadable if empty."""
     folder = settings.UPLOAD_DIR / INCOMING / name
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o700, parents=True)
     try:
         yield _store(stream, folder / ORIGINAL, settings.UPLOAD_MAX_BYTES)
     finally:

@@ -7,7 +7,7 @@ so that a job which takes long goes on in another run, and one that died does no
 import logging
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from rq import Retry
@@ -37,8 +37,9 @@ from utils.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-FIRST_RUN_SECONDS = 8.0  # what a run on the interactive queue reads before it makes room for others
-RUN_SECONDS = 20.0  # the same on the queue for long work
+# How long, and how many pages by OCR, a run reads before it makes room for others
+FIRST_SECONDS, FIRST_SCANS = 8.0, 5  # on the interactive queue
+SECONDS, SCANS = 20.0, 15  # on the queue for long work
 GIVEN_UP_PAGES = 10  # more pages that kill their job, and the document is given up
 REPORT_SECONDS = 0.1
 
@@ -88,8 +89,11 @@ class Ingestion:
     def __init__(self, settings: Settings, queues: jobs.Jobs, database: Database, document: Document) -> None:
         self.settings, self.queues, self.database, self.document = settings, queues, database, document
         self.folder = files.folder_of(settings.UPLOAD_DIR, document)
-        self.retrieval = RetrievalService(settings)
         self._started, self._report_due = time.monotonic(), 0.0
+
+    @cached_property
+    def retrieval(self) -> RetrievalService:
+        return RetrievalService(self.settings)
 
     def run(self) -> Retry | None:
         with files.locked(self.folder) as mine:
@@ -158,18 +162,18 @@ class Ingestion:
 
     def _read(self, journal: PageJournal) -> bool:
         """Reads pages until all are read (True) or the rest is for another run."""
-        deadline = time.monotonic() + (RUN_SECONDS if jobs.is_long() else FIRST_RUN_SECONDS)
         loaded = load(self.folder / files.ORIGINAL, self.document.media_type, self._options(journal.next_number))
         journal.begin(loaded.page_count)
         if loaded.page_count is None:
             for page in loaded.pages:
                 journal.add(page)
-        elif not self._read_pages(journal, loaded.page_count, self._limited(loaded.pages), deadline):
+        elif not self._read_pages(journal, loaded.page_count, self._limited(loaded.pages)):
             return False
         journal.end()
         return True
 
-    def _read_pages(self, journal: PageJournal, count: int, pages: Iterator[Page], deadline: float) -> bool:
+    def _read_pages(self, journal: PageJournal, count: int, pages: Iterator[Page]) -> bool:
+        seconds, scans = (SECONDS, SCANS) if jobs.is_long() else (FIRST_SECONDS, FIRST_SCANS)
         try:
             for page in pages:
                 first = journal.stuck
@@ -177,7 +181,9 @@ class Ingestion:
                 if first and not documents.progressed(self.database, self.document.id):
                     raise Gone
                 self._report("extracting", len(journal.pages) / count)
-                if time.monotonic() > deadline and len(journal.pages) < count:
+                scans -= page.method == "ocr"
+                spent = scans <= 0 or time.monotonic() - self._started > seconds
+                if spent and len(journal.pages) < count:
                     return False
         except DocumentUnreadable as error:  # of one page, such as too little memory; a fresh process may read the others
             if error.reason not in ("damaged", "too_complex"):

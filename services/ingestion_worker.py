@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from models.embeddings import embedder
 from services.housekeeping import Housekeeper
-from utils.jobs import INTERACTIVE, LONG, JobWorker, die_with_parent
+from utils.jobs import INTERACTIVE, LONG, die_with_parent, serve
 from utils.logs import configure_logging
 from utils.registry import modules_of
 from utils.settings import Settings, load_settings
@@ -34,7 +34,6 @@ log = logging.getLogger("services.ingestion_worker")  # __name__ is __main__ her
 PRELOADED = ("services.ingestion", "chromadb.api.fastapi", "rapidocr.main", "pypdfium2")
 STOP_SECONDS = 5.0
 PAUSE_SECONDS = 1.0  # before what died is started again
-NICENESS = 5  # reading documents gives way to answering
 
 
 def preload(settings: Settings) -> None:
@@ -45,15 +44,6 @@ def preload(settings: Settings) -> None:
         modules_of(package)
     if not settings.EMBEDDING_MODEL:
         embedder(settings).embed([""])
-
-
-def _work(settings: Settings, queues: list[str]) -> None:
-    os.nice(NICENESS)
-    JobWorker(queues, settings.redis_url, settings.DOCUMENT_MEMORY_BYTES).work(logging_level="WARNING")
-
-
-def _keep_house(settings: Settings) -> None:
-    Housekeeper(settings).serve()
 
 
 def _start(name: str, role: Callable[[], None]) -> ForkProcess:
@@ -80,9 +70,9 @@ def main() -> None:
     configure_logging(settings.LOG_LEVEL)
     preload(settings)
     roles: dict[str, Callable[[], None]] = {
-        "interactive": lambda: _work(settings, [INTERACTIVE]),
-        "long": lambda: _work(settings, [INTERACTIVE, LONG]),
-        "housekeeper": lambda: _keep_house(settings),
+        "interactive": lambda: serve([INTERACTIVE], settings.redis_url, settings.DOCUMENT_MEMORY_BYTES),
+        "long": lambda: serve([INTERACTIVE, LONG], settings.redis_url, settings.DOCUMENT_MEMORY_BYTES),
+        "housekeeper": lambda: Housekeeper(settings).serve(),
     }
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)

@@ -9,7 +9,7 @@ from typing import Any
 from utils.errors import DocumentUnreadable
 from utils.loaders import Page
 
-REASON_OF = {texts[0]: reason for reason, texts in DocumentUnreadable.REASONS.items()}
+HARMLESS = ("blank", "no_text")  # details of pages that hold nothing to read
 
 
 class PageJournal:
@@ -44,17 +44,17 @@ class PageJournal:
 
     def give_up_page(self, reason: str) -> None:
         """Passes over the next page, which cannot be read; `reason` is a key of `DocumentUnreadable.REASONS`."""
-        self.add(Page(self.next_number, "", "empty", DocumentUnreadable.REASONS[reason][0]))
+        self.add(Page(self.next_number, "", "empty", reason))
 
     @property
     def given_up(self) -> list[str]:
         """Why pages were given up."""
-        return [REASON_OF[page.detail] for page in self.pages if page.detail in REASON_OF]
+        return [page.detail for page in self.pages if page.detail in DocumentUnreadable.REASONS]
 
     @property
     def gaps(self) -> bool:
-        """Whether a page could not be read; one that is only blank was."""
-        return any(page.method == "empty" and page.detail for page in self.pages)
+        """Whether something on a page could not be read."""
+        return any(page.detail and page.detail not in HARMLESS for page in self.pages)
 
     def end(self) -> None:
         self._write({"complete": True})

@@ -65,7 +65,18 @@ def test_page_that_kills_its_job_is_passed_over_and_reported(path: Path) -> None
     journal.give_up_page("too_complex")
     journal.add(Page(2, "文字"))
     assert journal.report() == [
-        {"page": 1, "method": "empty", "chars": 0, "detail": "reading it takes more time or memory than allowed"},
+        {"page": 1, "method": "empty", "chars": 0, "detail": "too_complex"},
         {"page": 2, "method": "text", "chars": 2},
     ]
     assert (journal.given_up, journal.gaps, journal.next_number) == (["too_complex"], True, 3)
+
+
+def test_blank_page_is_no_gap(path: Path) -> None:
+    journal = PageJournal(path)
+    journal.begin(3)
+    journal.add(Page(1, "", "empty", "blank"))
+    journal.add(Page(2, "", "empty", "no_text"))
+    assert not journal.gaps
+    journal.add(Page(3, "", "empty", "ocr_failed"))
+    assert journal.gaps
+    assert journal.given_up == []

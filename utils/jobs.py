@@ -7,6 +7,7 @@ dies, whatever killed it, runs again at once. Beside RQ's keys: `progress:{id}`,
 
 import contextlib
 import ctypes
+import logging
 import os
 import resource
 import signal
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry as AtOnce
 from rq import Callback, Queue, Retry, Worker, get_current_job
 from rq.command import send_stop_job_command
 from rq.exceptions import AbandonedJobError, DuplicateJobError, InvalidJobOperation, NoSuchJobError
@@ -27,12 +30,16 @@ from rq.serializers import JSONSerializer
 
 from utils.errors import StoreUnavailable
 
+log = logging.getLogger(__name__)
+
 INTERACTIVE, LONG = "interactive", "long"
 QUEUES = (INTERACTIVE, LONG)
 KEPT_SECONDS = 60  # how long the result or the failure of a job can be asked for
 MONITORING_SECONDS = 2
 HEARTBEAT_TTL_SECONDS = 6  # a job whose worker was silent for so long has died with it
-RUNS = 10_000  # RQ wants a bound of the runs of a job; the one that matters is the business of the job
+DEATHS = 5  # after which a job is not run again at once; whoever wants it done finds it undone and queues it anew
+RUNS = 10_000  # RQ wants to know how often a job may go on in another run
+NICENESS = 5  # of long work: it gives way to all else
 PR_SET_PDEATHSIG = 1
 
 _ADVANCE = """
@@ -61,7 +68,7 @@ class Jobs:
     """The queues. Thread-safe; connects when it is first used, and again after a fork."""
 
     def __init__(self, url: str) -> None:
-        self.redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2)
+        self.redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=AtOnce(NoBackoff(), 1))
         self.queues = {name: Queue(name, connection=self.redis, serializer=JSONSerializer) for name in QUEUES}
         self._advance = self.redis.register_script(_ADVANCE)
 
@@ -76,7 +83,7 @@ class Jobs:
                 failure_ttl=KEPT_SECONDS,
                 description=function,
                 job_id=job_id,
-                retry=Retry(max=RUNS) if resumable else None,
+                retry=Retry(max=DEATHS) if resumable else None,
                 on_failure=Callback(note_death),
                 unique=True,
             )
@@ -181,11 +188,19 @@ def die_with_parent(parent: int | None) -> None:
             os._exit(1)
 
 
-class JobWorker(Worker):
-    """Serves queues in their order. `memory` is the address space of one job in bytes.
+def serve(queues: Sequence[str], url: str, memory: int) -> None:
+    """Runs the jobs of these queues, the first queue first, until a signal comes or Redis goes away.
 
-    Make it in the process that is to work. A signal to end kills the job that runs, which is put back into its queue.
+    `memory` is the address space of one job in bytes. A signal kills the job that runs, which is put back into its queue.
     """
+    try:
+        JobWorker(queues, url, memory).work(logging_level="WARNING")
+    except RedisError as error:
+        log.warning("Redis is away: %s", error)
+
+
+class JobWorker(Worker):
+    """RQ's worker with our limits, made in the process that is to work."""
 
     def __init__(self, queues: Sequence[str], url: str, memory: int) -> None:
         super().__init__(
@@ -209,6 +224,8 @@ class JobWorker(Worker):
             _limit(resource.RLIMIT_AS, self.memory)
         _limit(resource.RLIMIT_CORE, 0)
         limit_cpu(int(job.timeout or Queue.DEFAULT_TIMEOUT))
+        if queue.name == LONG:
+            os.nice(NICENESS)
         return super().perform_job(job, queue)
 
     def handle_job_retry(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rq import Retry
 
-from utils.jobs import JobWorker, again, died_before, is_long, limit_cpu
+from utils.jobs import again, died_before, is_long, limit_cpu, serve
 
 
 def note(path: str, text: str) -> str:
@@ -45,6 +45,12 @@ def fragile(path: str, how: str) -> None:
         time.sleep(60)
 
 
+def hopeless(path: str) -> None:
+    """Dies at every run."""
+    note(path, "run")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 if __name__ == "__main__":
     url, memory, *queues = sys.argv[1:]
-    JobWorker(queues or ["interactive", "long"], url, int(memory)).work(logging_level="WARNING")
+    serve(queues or ["interactive", "long"], url, int(memory))
