@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.passages import TextChunk
@@ -43,6 +43,7 @@ LINES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(LINES, max_size=12).map("\n".join), max_size=4))
 def test_chunks_of_any_text_hold_all_of_it_at_the_right_place(texts: list[str]) -> None:
     given_pages = pages(*texts)
@@ -58,6 +59,7 @@ def test_blank_code_is_no_chunk() -> None:
     assert all(part.text.strip() for part in parts)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="#|`-。.!？ \n\u3000章a1", max_size=300))
 def test_no_text_breaks_the_rules(text: str) -> None:
     assert_faithful(pages(text, text))

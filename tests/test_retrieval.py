@@ -297,3 +297,13 @@ def change_model(settings: Settings, upstream: Upstream) -> None:
     assert new.search("年假有几天", [document])[0].page == 1
     assert len(upstream.requests) == asked + 1
     assert new.search("rocket", [gone]) == []
+
+
+def test_a_stray_word_does_not_outweigh_the_meaning(service: RetrievalService) -> None:
+    texts = [HANDBOOK[0], "文件夹 vacation 里有照片，按年份排列。"]
+    assert service.search("vacation days of workers per year", [upload(service, texts)])[0].page == 1
+
+
+def test_a_shade_of_meaning_does_not_outweigh_the_word_that_was_asked_for(service: RetrievalService) -> None:
+    texts = ["E1033: restart.", "E1040: the error means that the disk is full."]
+    assert service.search("error E1033", [upload(service, texts)])[0].page == 1
