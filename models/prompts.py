@@ -66,11 +66,19 @@ def place(filename: str, page: int | None, language: Language) -> str:
 
 
 def passages_block(passages: Sequence[Passage], language: Language, first: int = 1) -> str:
-    """Passages as a model reads them, numbered from `first`: a line `[n] file, page` and the text below it."""
-    return "\n\n".join(
-        f"[{number}] {place(passage.filename, passage.page, language)}\n{passage.text}"
-        for number, passage in enumerate(passages, first)
-    )
+    """Passages as a model reads them, numbered from `first`: a line `[n] file, page`, and below it headings and text.
+
+    Summaries come last and have no number, since they may not be cited.
+    """
+    numbered = enumerate((passage for passage in passages if not passage.summary), first)
+    blocks = [f"[{number}] {_block(passage, language)}" for number, passage in numbered]
+    heads = {"en": "Summary of", "zh": "摘要："}
+    blocks += [f"{heads[language]} {_block(passage, language)}" for passage in passages if passage.summary]
+    return "\n\n".join(blocks)
+
+
+def _block(passage: Passage, language: Language) -> str:
+    return "\n".join(filter(None, (place(passage.filename, passage.page, language), passage.context, passage.text)))
 
 
 def attachment_block(attachment: Attachment, language: Language) -> str:

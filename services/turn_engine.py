@@ -32,6 +32,7 @@ from utils.session_storage import SessionStorage
 
 log = logging.getLogger(__name__)
 
+REASONING = "reasoning_content"  # where all providers put a model's thoughts
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 NO_ANSWER = {
     "en": "I could not finish this within the allowed number of steps.",
@@ -105,8 +106,7 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         settings = state.context.settings
         state.model_calls += 1
         last = state.model_calls >= settings.MAX_STEPS or state.started_calls >= settings.MAX_TOOL_CALLS
-        messages = [*request.messages, SystemMessage(NO_TOOLS)] if last and state.tool_calls else request.messages
-        message = await self._stream(messages, state)
+        message = await self._stream(_told_to_end(request.messages) if last else request.messages, state)
         calls = _calls_of(message)
         if calls and last:
             calls, state.finish_reason = [], "tool_limit"
@@ -117,12 +117,14 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         text = "".join(state.partial)
         state.partial.clear()
         state.steps.append(_said(text, calls))
-        return AIMessage(text, tool_calls=calls)
+        # DeepSeek wants its thoughts back when the results of its calls come
+        thoughts = {name: value for name, value in message.additional_kwargs.items() if name == REASONING}
+        return AIMessage(text, tool_calls=calls, additional_kwargs=thoughts)
 
     async def _stream(self, messages: Sequence[BaseMessage], state: TurnState) -> AIMessageChunk:
         whole: AIMessageChunk | None = None
         async for chunk in self.model.astream(messages):
-            if reasoning := chunk.additional_kwargs.get("reasoning_content"):
+            if reasoning := chunk.additional_kwargs.get(REASONING):
                 state.reasoning.append(reasoning)
                 state.emit(Reasoning(reasoning))
             if text := chunk.text:
@@ -162,7 +164,7 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         parts = [output.text] if output.text else []
         if output.passages:
             parts.append(passages_block(output.passages, state.context.language, len(state.passages) + 1))
-            state.passages += output.passages
+            state.passages += [passage for passage in output.passages if not passage.summary]
         limit = min(state.context.settings.TOOL_RESULT_CHARS, max(state.room, 200))
         text = "\n\n".join(parts)
         text = text if len(text) <= limit else text[:limit] + "…"
@@ -201,6 +203,12 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         output = await tool.run(args, context)
         await self.storage.cache(name, output.text.encode(), seconds)
         return output
+
+
+def _told_to_end(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The messages with a system message that asks for an answer without further tools."""
+    system, *rest = messages
+    return [SystemMessage(f"{system.text}\n\n{NO_TOOLS}"), *rest] if isinstance(system, SystemMessage) else [*messages]
 
 
 def _said(content: str, calls: list[dict[str, Any]]) -> dict[str, Any]:

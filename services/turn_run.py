@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.messages import BaseMessage, SystemMessage
@@ -39,7 +40,9 @@ Result = TypeVar("Result")
 class Searcher(Protocol):
     """What a turn needs of the retrieval; it blocks."""
 
-    def search(self, query: str, documents: Sequence[ReadyDocument], k: int = ...) -> list[Passage]: ...
+    def search(
+        self, query: str, documents: Sequence[ReadyDocument], k: int = ..., *, summaries: bool = ...
+    ) -> list[Passage]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Workshop:
         """What tools may know in a session with these documents."""
 
         async def search(query: str) -> list[Passage]:
-            return await self.in_thread(self.retrieval.search, query, documents)
+            return await self.in_thread(partial(self.retrieval.search, query, documents, summaries=True))
 
         return ToolContext(self.settings, key, len(documents), search, language)
 
