@@ -105,11 +105,11 @@ def _grouped(notes: Sequence[str], limit: int) -> list[str]:
     """Notes side by side, in groups that are no wider than `limit`."""
     groups: list[str] = []
     for note in notes:
-        cut = note[parts(note, limit // NOTES_PER_CALL)[0].start : parts(note, limit // NOTES_PER_CALL)[0].end]
-        if groups and width(groups[-1]) + width(cut) + 2 <= limit:
-            groups[-1] += f"\n\n{cut}"
+        start, end = parts(note, limit // NOTES_PER_CALL)[0]
+        if groups and width(groups[-1]) + width(note[start:end]) + 2 <= limit:
+            groups[-1] += f"\n\n{note[start:end]}"
         else:
-            groups.append(cut)
+            groups.append(note[start:end])
     return groups
 
 
