@@ -33,6 +33,7 @@ from utils.session_storage import SessionStorage
 log = logging.getLogger(__name__)
 
 REASONING = "reasoning_content"  # where all providers put a model's thoughts
+BROKEN = "invalid_json"  # the one argument of a call whose arguments could not be read
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 NO_ANSWER = {
     "en": "I could not finish this within the allowed number of steps.",
@@ -176,6 +177,8 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         tool = self.runners.get(name)
         if tool is None:
             return "error", ToolOutput(f"There is no tool {name}.")
+        if BROKEN in args:
+            return "error", ToolOutput("The arguments are not a JSON object.")
         if state.started_calls > settings.MAX_TOOL_CALLS:
             return "error", ToolOutput("No more tool calls are allowed in this turn.")
         try:
@@ -219,7 +222,7 @@ def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
     """The tool calls of a message; one whose arguments are not JSON is kept, for its tool to refuse."""
     calls = [{"id": c["id"] or f"call_{n}", "name": c["name"], "args": c["args"]} for n, c in enumerate(message.tool_calls)]
     broken = [
-        {"id": c["id"] or f"call_x{n}", "name": c["name"] or "", "args": {"invalid_json": (c["args"] or "")[:200]}}
+        {"id": c["id"] or f"call_x{n}", "name": c["name"] or "", "args": {BROKEN: (c["args"] or "")[:200]}}
         for n, c in enumerate(message.invalid_tool_calls)
     ]
     return calls + broken
