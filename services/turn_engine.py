@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
@@ -219,13 +220,20 @@ def _said(content: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
-    """The tool calls of a message; one whose arguments are not JSON is kept, for its tool to refuse."""
-    calls = [{"id": c["id"] or f"call_{n}", "name": c["name"], "args": c["args"]} for n, c in enumerate(message.tool_calls)]
-    broken = [
-        {"id": c["id"] or f"call_x{n}", "name": c["name"] or "", "args": {BROKEN: (c["args"] or "")[:200]}}
-        for n, c in enumerate(message.invalid_tool_calls)
-    ]
-    return calls + broken
+    """The tool calls of a message. Arguments that are not a whole JSON object are marked, for the call to be refused.
+
+    `message.tool_calls` would complete arguments that were cut off, and a tool would run with half of them.
+    """
+    calls = []
+    for number, call in enumerate(message.tool_call_chunks):
+        try:
+            args = orjson.loads(call["args"] or "{}")
+        except orjson.JSONDecodeError:
+            args = None
+        if not isinstance(args, dict):
+            args = {BROKEN: (call["args"] or "")[:200]}
+        calls.append({"id": call["id"] or f"call_{number}", "name": call["name"] or "", "args": args})
+    return calls
 
 
 class TurnEngine:

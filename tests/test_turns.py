@@ -1,4 +1,4 @@
-"""Turns in one process: limits, tools, faults of the model. Real Valkey, SQLite and HTTP; documents are not searched here."""
+"""Turns in one process: limits, tools, faults of the model. Valkey, SQLite and HTTP are real; no documents here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_private_addresses_are_refused(make_chat: MakeChat, upstream: Upstream) 
     assert call.status == "error" and "不允许访问" in call.result
 
 
-@pytest.mark.parametrize("arguments", ["{broken", "[1]", '"text"'])
+@pytest.mark.parametrize("arguments", ["{broken", '{"timezone": "Asia/Shang', "[1]", '"text"'])
 def test_arguments_that_are_no_object_are_a_failed_result(make_chat: MakeChat, upstream: Upstream, arguments: str) -> None:
     upstream.reply(tool_call("current_time", arguments))
     upstream.reply("好。")
