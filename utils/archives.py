@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import unquote
 
 from lxml import etree
@@ -17,6 +17,7 @@ MAX_BYTES = 500_000_000  # of all members, unpacked
 MAX_MEMBER_BYTES = 100_000_000
 MAX_XML_BYTES = 20_000_000  # of XML that becomes a tree, which takes up to forty times as much memory
 MAX_RATIO = 100  # of a member larger than this many bytes:
+MAX_TAGS = 4_000_000  # of one element that is read as a whole, two for each element in it
 RATIO_COUNTS_FROM = 5_000_000
 
 
@@ -72,10 +73,12 @@ class Archive:
         inside = 0
         try:
             with self._file.open(self._checked(name)) as stream:
-                for event, element in etree.iterparse(stream, events=("start", "end"), tag=wanted, **options):
+                meter = _Meter(stream)
+                for event, element in etree.iterparse(meter, events=("start", "end"), tag=wanted, **options):
                     inside += 1 if event == "start" else -1
                     if event == "end" and not inside:
                         yield element
+                        meter.tags = 0
                         element.clear()
                         while element.getprevious() is not None:
                             del element.getparent()[0]
@@ -102,6 +105,21 @@ class Archive:
                 target = posixpath.normpath(posixpath.join("/", folder, unquote(target)))
                 found[item.get("Id", "")] = (item.get("Type", "").rpartition("/")[2], _key(target))
         return found
+
+
+class _Meter:
+    """A stream of XML that ends with an error when too much of it would be in memory at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tags = 0
+
+    def read(self, size: int) -> bytes:
+        content = self._stream.read(size)
+        self.tags += content.count(b"<")
+        if self.tags > MAX_TAGS:
+            raise DocumentUnreadable("too_complex")
+        return content
 
 
 def _key(name: str) -> str:

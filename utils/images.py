@@ -7,15 +7,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from utils.errors import DocumentUnreadable
 
-MAX_PIXELS = 25_000_000  # of a picture that is worked on
+MAX_PIXELS = 16_000_000  # of a picture that is worked on
 MAX_SOURCE_PIXELS = 60_000_000  # of one that is decoded whole
 MAX_JPEG_PIXELS = 220_000_000  # of one that can be decoded at a fraction of its size; phones make up to 200 million
 MAX_FRAMES = 500
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
+TURNS = {  # by the orientation in the metadata
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError)
 
 Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow would warn of pictures that are let through below
@@ -69,33 +78,31 @@ def _normalise(image: Image.Image, max_pixels: int) -> Image.Image:
     limit = MAX_SOURCE_PIXELS if image.width * image.height == pixels else MAX_JPEG_PIXELS
     if pixels > limit:
         raise DocumentUnreadable("too_large")
-    picture = _rgb(_upright(image))
-    if picture.width * picture.height > max_pixels:
-        shrink = math.sqrt(max_pixels / (picture.width * picture.height))
-        picture = picture.resize(
-            (max(1, int(picture.width * shrink)), max(1, int(picture.height * shrink))), reducing_gap=2.0
-        )
+    picture = _rgb(image, max_pixels)
+    with suppress(*DAMAGE):  # of the metadata only
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation in TURNS:
+            picture = picture.transpose(TURNS[orientation])
     picture.info = {}
     return picture
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except DAMAGE:  # of the metadata only
-        return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, max_pixels: int) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return _eight_bits(image).convert("RGB")
+        return _shrink(_eight_bits(image), max_pixels).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        opaque = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(opaque, mask=opaque.getchannel("A"))
+        clear = _shrink(image.convert("RGBA"), max_pixels)
+        white = Image.new("RGB", clear.size, "white")
+        white.paste(clear, mask=clear.getchannel("A"))
         return white
-    return image.convert("RGB")
+    return _shrink(image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB"), max_pixels).convert("RGB")
+
+
+def _shrink(image: Image.Image, max_pixels: int) -> Image.Image:
+    factor = math.sqrt(max_pixels / (image.width * image.height))
+    if factor >= 1:
+        return image
+    return image.resize((max(1, int(image.width * factor)), max(1, int(image.height * factor))), reducing_gap=2.0)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

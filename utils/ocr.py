@@ -16,7 +16,7 @@ from utils.texts import reflow
 
 log = logging.getLogger(__name__)
 
-LONGEST_SIDE = 2_000  # pixels; RapidOCR scales larger pictures down to this
+MAX_STRIPS = 40
 GUTTER = 0.8  # least space between columns of text, in heights of a line
 
 
@@ -38,12 +38,18 @@ def recogniser(
     The engine starts with the first picture, in the process that reads it. Raises ProviderNotConfigured where tesseract or
     one of its languages is not installed, DocumentUnreadable where a picture defeats the engine.
     """
-    return partial(_tesseract, languages=languages, timeout=timeout) if engine == "tesseract" else _rapidocr
+    read = partial(_tesseract, languages=languages, timeout=timeout) if engine == "tesseract" else _rapidocr
+    return lambda image: "" if _is_blank(image) else read(image)
 
 
 def preload() -> None:
     """Imports what RapidOCR needs, so that processes forked afterwards start reading a second earlier."""
     import rapidocr.main  # noqa: F401
+
+
+def _is_blank(image: Image.Image) -> bool:
+    darkest, brightest = image.convert("L").getextrema()
+    return bool(darkest == brightest)
 
 
 def _tesseract(image: Image.Image, languages: str, timeout: float) -> str:
@@ -105,9 +111,9 @@ def _engine(process: int) -> Any:
 def _strips(pixels: Any) -> Iterator[Any]:
     """A long picture, such as a screenshot of a whole chat, in strips that are cut where there is least ink."""
     height, width = pixels.shape[:2]
-    most = min(LONGEST_SIDE, max(1_000, 2 * width))
+    most = max(int(1.5 * width), 1_000, height // MAX_STRIPS)
     start = 0
-    while height - start > 1.5 * most:
+    while height > 2.5 * width and height - start > 1.3 * most:
         around = pixels[start + most * 3 // 4 : start + most].mean(axis=2)
         end = start + most * 3 // 4 + int(np.argmin(around.std(axis=1)))
         yield pixels[start:end]

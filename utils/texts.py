@@ -86,13 +86,17 @@ def _broken(line: str, following: str, columns: int, widest: int) -> bool:
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as a Markdown table, the first one as its head; empty rows and empty columns at the end are left out."""
-    tidy = [[_cell(cell) for cell in row] for row in rows]
-    tidy = [row for row in tidy if any(row)]
-    columns = max((number for row in tidy for number, cell in enumerate(row, 1) if cell), default=0)
-    lines = ["| " + " | ".join((row + [""] * columns)[:columns]) + " |" for row in tidy]
-    return "\n".join([*lines[:1], "|" + " --- |" * columns, *lines[1:]]) if lines else ""
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Rows as a Markdown table, the first one as its head; empty rows, and empty cells at the end of a row, are left out."""
+    lines: list[str] = []
+    head, columns = 0, 0
+    for row in rows:
+        cells = [" ".join(cell.split()).replace("|", "\\|") for cell in row]
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            head = head or len(cells)
+            columns = max(columns, len(cells))
+            lines.append("| " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    return "\n".join([lines[0] + "  |" * (columns - head), "|" + " --- |" * columns, *lines[1:]])

@@ -60,7 +60,11 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`number` is 1-based, None where the format has no pages. `detail` says why a page is empty or what went wrong."""
+    """`number` is 1-based, None where the format has no pages.
+
+    `detail` says why a page is empty or what went wrong: `unreadable` (it can be neither read nor rendered), `no_text` (OCR
+    found none), `ocr_failed`, `damaged`.
+    """
 
     number: int | None
     text: str

@@ -26,8 +26,9 @@ def _table(text: str) -> str:
     csv.field_size_limit(LONGEST_CELL)
     sample = text[:20_000].splitlines()[:50]
     separator = max(SEPARATORS, key=lambda mark: sum(mark in line for line in sample))
+    if not any(separator in line for line in sample):
+        return ""
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        return table(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error:
         return ""
-    return table(rows) if any(len(row) > 1 for row in rows) else ""

@@ -165,7 +165,8 @@ class _Document:
         notes: list[Any] = []
         text = "".join(self._inline(paragraph, boxes, notes)).strip("\n")
         if text.strip():
-            yield self._lead(paragraph) + text
+            lead = self._lead(paragraph)
+            yield lead + (text.strip() if lead else text)
         for box in boxes:
             yield from self._blocks(box)
         for note in notes:
@@ -191,6 +192,8 @@ class _Document:
 
     def _lead(self, paragraph: Any) -> str:
         """What stands before the text: the marks of a heading, the number or the dash of a list."""
+        if _child(paragraph, "pPr") is None:
+            return ""
         named = _child(paragraph, "pPr", "pStyle")
         name = "" if named is None else _value(named)
         style = _Style.of(paragraph).over(self._styles.get(name, _Style()))

@@ -32,6 +32,6 @@ def _chapters(path: Path) -> Iterator[Page]:
         locked = {item.get("URI") for item in book.xml(PROTECTED).iter("{*}CipherReference")} if PROTECTED in book else set()
         if locked & set(names):
             raise DocumentUnreadable("encrypted")
-        for name in names:
+        for name in dict.fromkeys(names):
             if name in book:
                 yield Page(None, html_text(book.read(name), title=False))

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from utils.errors import DocumentUnreadable
 from utils.loaders import DAMAGE, Format, Loaded, LoadOptions, Page
 from utils.pdfium import Pdfium
@@ -100,8 +98,6 @@ def _read_picture(pdfium: Pdfium, number: int, options: LoadOptions, text: str) 
     image = pdfium.image(number, options.ocr_dpi)
     if image is None:
         return Page(number, text, detail=None if text else "unreadable")
-    if _is_blank(image):
-        return Page(number, text, detail=None if text else "blank")
     try:
         read = options.ocr(image)
     except DocumentUnreadable:
@@ -116,8 +112,3 @@ def _readable(text: str) -> bool:
     chars = "".join(text.split())
     nameless = sum(char == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(char) in NAMELESS for char in chars)
     return len(chars) > 0 and nameless <= UNREADABLE * len(chars)
-
-
-def _is_blank(image: Image.Image) -> bool:
-    darkest, brightest = image.convert("L").getextrema()
-    return bool(darkest == brightest)
