@@ -97,8 +97,7 @@ class DocumentService:
         """
         found = documents.of_session(self.database, key)
         if document_ids is not None:
-            if unknown := set(document_ids) - {document.id for document in found}:
-                log.info("search names unknown documents: %s", unknown)
+            if not {document.id for document in found}.issuperset(document_ids):
                 raise NotFound(what="document")
             found = [document for document in found if document.id in document_ids]
         ready = [ReadyDocument(document.id, document.filename) for document in found if document.searchable]
@@ -123,11 +122,13 @@ class DocumentService:
 
     def _discard(self, document: Document) -> None:
         """Removes what is left of a document whose row is gone; what cannot be removed now, the housekeeper finds."""
+        # a job that is indexing finds out for itself and cleans up behind itself; any other one is killed
+        indexing = document.stage == "indexing"
         try:
-            if not document.finished and document.stage != "indexing":  # a job that is indexing cleans up behind itself
+            if not document.finished and not indexing:
                 self.jobs.stop(document.id)
             folder = files.folder_of(self.settings.UPLOAD_DIR, document)
-            with files.locked(folder, KILL_SECONDS) as mine:
+            with files.locked(folder, 0.0 if indexing else KILL_SECONDS) as mine:
                 if mine:
                     self.retrieval.forget([document.id])
                     files.remove(folder)

@@ -104,6 +104,7 @@ class Ingestion:
             except Gone:
                 self.retrieval.forget([self.document.id])
                 files.remove(self.folder)
+                self.queues.forget_progress([self.document.id])
             except DocumentUnreadable as error:
                 self._fail(error)
             except StoreUnavailable as error:

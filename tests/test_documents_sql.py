@@ -118,6 +118,7 @@ def test_finished_document_is_not_worked_on_again(database: Database) -> None:
     documents.start(database, "doc_1")
     assert documents.finish(database, "doc_1", "partial", page_count=2, chunk_count=5, pages=[{"page": 1}])
     assert documents.start(database, "doc_1") is None
+    assert not documents.finish(database, "doc_1", "failed", error="damaged")
     assert documents.unfinished(database) == []
     found = documents.find(database, "local", "doc_1")
     assert (found.status, found.page_count, found.chunk_count, found.searchable) == ("partial", 2, 5, True)

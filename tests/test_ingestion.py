@@ -14,8 +14,13 @@ from fakes.replies import hang, status
 from fixtures.ingestion import Product, eventually, hanging
 from models import conversations
 from models.database import conversations as conversation_rows
+from models.database import documents as document_rows
 from models.database import now
+from models.documents import Document
+from services.document_files import locked
 from services.housekeeping import Housekeeper
+from services.ingestion import ingest
+from services.page_journal import PageJournal
 from utils.errors import NotFound
 
 REPORT = "# 春季报告\n\n销售额在三月份增长了百分之十二。\n\n王芳负责华东地区的项目，预算为三十万元。"
@@ -106,6 +111,9 @@ def test_document_is_not_searchable_before_it_is_ready(product: Product) -> None
     product.upstream.release()
     product.finished(waiting)
     assert {hit.document_id for hit in product.documents.search(key, "预算", 5)} == {ready.id, waiting.id}
+    with product.database.write() as connection:  # all its passages are stored, but its row does not say so yet
+        connection.execute(update(document_rows).where(document_rows.c.id == waiting.id).values(status="processing"))
+    assert {hit.document_id for hit in product.documents.search(key, "预算", 5)} == {ready.id}
 
 
 def test_document_deleted_while_it_is_read_leaves_nothing(product: Product) -> None:
@@ -154,18 +162,35 @@ def test_expired_temporary_session_vanishes_wholly(product: Product) -> None:
     assert product.stored(kept)
 
 
-def test_page_that_takes_too_much_memory_costs_only_itself(idle_product: Product) -> None:
+def test_page_that_takes_too_much_costs_only_itself(idle_product: Product) -> None:
     key = idle_product.key()
+    crashed = idle_product.upload(key, make.chinese_pdf(["第一页", "第二页"]), "崩溃.pdf")
+    as_if_killed_at_first_page(idle_product, crashed, 2)
     with idle_product.worker(DOCUMENT_MEMORY_BYTES="900000000"):  # too little for OCR
         scan = idle_product.upload(key, make.scanned_pdf([["太大的图片"]]), "扫描.pdf")
         mixed = idle_product.upload(key, joined(make.scanned_pdf([["太大的图片"]]), make.chinese_pdf([REPORT])), "混合.pdf")
         text = idle_product.upload(key, REPORT, "报告.md")
         assert idle_product.finished(text).status == "ready"
         failed, partial = idle_product.finished(scan), idle_product.finished(mixed)
+        crashed = idle_product.finished(crashed)
     assert (failed.status, failed.error) == ("failed", "too_complex")
+    assert [(page["method"], page.get("detail")) for page in crashed.pages] == [("empty", "too_complex"), ("text", None)]
     assert (partial.status, partial.page_count) == ("partial", 2)
     assert [(page["method"], page.get("detail")) for page in partial.pages] == [("empty", "too_complex"), ("text", None)]
-    assert {hit.document_id for hit in idle_product.documents.search(key, "王芳的预算", 5)} == {mixed.id, text.id}
+    assert {hit.document_id for hit in idle_product.documents.search(key, "王芳的预算", 5)} == {
+        crashed.id,
+        mixed.id,
+        text.id,
+    }
+
+
+def as_if_killed_at_first_page(product: Product, document: Document, pages: int) -> None:
+    """Leaves what a run leaves that did not survive the first page."""
+    PageJournal(product.folder(document) / "pages.jsonl").begin(pages)
+    job = product.documents.jobs.queues["interactive"].fetch_job(document.id)
+    assert job is not None
+    job.meta["died"] = True
+    job.save_meta()
 
 
 def joined(*parts: bytes) -> bytes:
@@ -175,6 +200,18 @@ def joined(*parts: bytes) -> bytes:
         writer.append(io.BytesIO(part))
     writer.write(out)
     return out.getvalue()
+
+
+def test_two_runs_never_work_on_the_same_document(idle_product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in idle_product.environment.items():
+        monkeypatch.setenv(name, value)
+    document = idle_product.upload(idle_product.key(), REPORT, "报告.md")
+    with locked(idle_product.folder(document)) as mine:
+        assert mine
+        ingest(document.id)
+        assert idle_product.see(document).status == "queued"
+    ingest(document.id)
+    assert idle_product.see(document).status == "ready"
 
 
 def test_document_of_a_killed_worker_is_read_by_the_next(idle_product: Product) -> None:
