@@ -185,9 +185,9 @@ def tts(body: schemas.SpeechBody) -> Response:
 
 
 @native.get("/tools", tags=[OTHER], responses={200: schemas.ToolsView})
-def tools(query: schemas.SessionQuery) -> dict[str, Any]:
-    """The agent's tools, and which of them it is offered in a session."""
-    return {"tools": native_format.tools(services().chat.tools(SessionKey(owner(), query.session_id)))}
+def tools(query: schemas.ToolsQuery) -> dict[str, Any]:
+    """The agent's tools, and which of them it is offered in a session, or in a new one."""
+    return {"tools": native_format.tools(services().chat.tools(owner(), query.session_id, language()))}
 
 
 @native.get("/health", tags=[OTHER], responses={200: schemas.HealthView})

@@ -59,6 +59,10 @@ class SessionQuery(SessionBody):
     pass
 
 
+class ToolsQuery(BaseModel):
+    session_id: SessionId | None = None
+
+
 class SessionPath(SessionBody):
     pass
 

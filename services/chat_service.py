@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from models import conversations
-from models.conversations import ReadyDocument
 from models.database import Database, now
 from models.events import Event, Failed
 from models.tools import Tool
@@ -18,7 +17,7 @@ from services.turn_engine import TurnEngine
 from services.turn_log import TurnLog
 from services.turn_run import Searcher, TurnRun, Workshop
 from utils.background import Background
-from utils.errors import ChatError, StoreUnavailable
+from utils.errors import ChatError, Language, StoreUnavailable
 from utils.metrics import TURNS
 from utils.session_storage import SessionStorage
 from utils.settings import Settings
@@ -58,10 +57,14 @@ class ChatService:
         """Undoes the last clear, while it can be undone. Raises NotFound."""
         return self.background.run(self._restore(key))
 
-    def tools(self, key: SessionKey) -> list[tuple[Tool, str | None]]:
-        """All tools, each with the reason why a session's agent is not offered it, None when it is."""
-        documents: tuple[ReadyDocument, ...] = conversations.ready_documents(self.shop.database, key)
-        context = self.shop.tool_context(key, documents, "en")
+    def tools(self, owner: str, session_id: str | None, language: Language) -> list[tuple[Tool, str | None]]:
+        """All tools, each with the reason why a session's agent is not offered it, None when it is. Raises NotFound.
+
+        Without a session, as it is for one that begins.
+        """
+        key = SessionKey(owner, session_id or "")
+        documents = conversations.ready_documents(self.shop.database, key) if session_id else ()
+        context = self.shop.tool_context(key, documents, language)
         return [(tool, tool.missing(context)) for tool in all_tools()]
 
     def close(self) -> None:

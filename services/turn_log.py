@@ -6,7 +6,7 @@ from queue import Empty, SimpleQueue
 
 from models.events import Answer, DocumentProgress, Ended, Event, Failed, Started
 
-HEARTBEAT_SECONDS = 15
+HEARTBEAT_SECONDS = 10  # clients are promised one every 15
 Numbered = tuple[int, Event]
 
 
@@ -41,7 +41,7 @@ class TurnLog:
                     return
 
     def batches(self) -> Iterator[Sequence[Numbered]]:
-        """All events, in batches of what has arrived meanwhile; an empty batch when nothing came for 15 s."""
+        """All events, in batches of what has arrived meanwhile; an empty batch when nothing came for 10 s."""
         batch, self._seen = self._seen, []
         while True:
             try:

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -48,7 +47,7 @@ def watched(server: Server, document_id: str) -> list[dict[str, Any]]:
     with server.api.stream("GET", f"documents/{document_id}/events") as response:
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         lines = [line for line in response.iter_lines() if line.startswith("data: ")]
-    return [json.loads(line.removeprefix("data: "))["data"] for line in lines]
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
 def test_without_a_key_the_answer_quotes_page_13_and_only_in_its_session(offline_server: Server, session: str) -> None:
@@ -242,7 +241,15 @@ def wait_for_404(api: httpx.Client, path: str) -> bool:
     return any(api.get(path).status_code == 404 for _ in range(5000))
 
 
-def test_tools_are_offered_by_context(server: Server, session: str, tmp_path: Path) -> None:
+def test_tools_of_a_session_that_begins(server: Server) -> None:
+    tools = {tool["name"]: tool for tool in server.api.get("tools").json()["tools"]}
+    assert set(tools) == {"search_documents", "web_search", "visit_url", "crawl_site", "current_time"}
+    assert not tools["search_documents"]["available"]
+    chinese = server.api.get("tools", headers={"Accept-Language": "zh"}).json()["tools"]
+    assert any("文档" in tool.get("reason", "") for tool in chinese)
+
+
+def test_tools_are_offered_by_context(server: Server, session: str) -> None:
     server.chat("你好", session)
     tools = {tool["name"]: tool for tool in server.api.get("tools", params={"session_id": session}).json()["tools"]}
     assert not tools["search_documents"]["available"] and tools["search_documents"]["reason"]

@@ -104,7 +104,7 @@ def _render(event: Event, language: Language) -> tuple[str, dict[str, Any]]:
 def documents(states: Iterable[dict[str, Any] | None]) -> Iterator[bytes]:
     """The states of a document as server-sent events; None becomes a heartbeat."""
     for state in states:
-        yield HEARTBEAT if state is None else b"data: %s\n\n" % _json({"type": "document", "data": state})
+        yield HEARTBEAT if state is None else b"data: %s\n\n" % _json(state)
 
 
 def passages(found: Iterable[Passage]) -> list[dict[str, Any]]:
