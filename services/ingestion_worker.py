@@ -67,6 +67,8 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Runs until a signal ends it."""
     settings = load_settings()
+    if not (settings.redis_url and settings.CHROMA_URL):
+        raise SystemExit("The ingestion worker needs REDIS_URL and CHROMA_URL; the launcher sets them for the bundled stores.")
     configure_logging(settings.LOG_LEVEL)
     preload(settings)
     roles: dict[str, Callable[[], None]] = {
