@@ -1,7 +1,8 @@
 """What the model is told of a conversation: turns as the memory keeps them, and as LangChain's messages.
 
-A turn in the memory is `{"seq": int, "messages": [...]}`; a message has `role` (user, assistant, tool) and `content`, a user's
-may have `images` (paths below the upload folder), an assistant's `tool_calls`, a tool's `tool_call_id`, `name`, `status`.
+A turn in the memory is `{"seq": int, "messages": [...]}`; a message has `role` (user, assistant, tool) and `content`, a
+user's may have `images` (paths below the upload folder), an assistant's `tool_calls`, a tool's `tool_call_id`, `name`,
+`status`.
 """
 
 import base64

@@ -1,6 +1,7 @@
 """One turn from question to answer: the session's lock and memory, the stored question, the engine, the stored answer."""
 
 import asyncio
+import contextvars
 import logging
 import secrets
 import time
@@ -60,7 +61,8 @@ class Workshop:
 
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
         """Runs what blocks, off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
+        context = contextvars.copy_context()  # the id of the request stands in the log of the thread too
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(context.run, function, *args))
 
     def stop(self, token: str) -> None:
         """Stops the turn that holds its lock by this token."""

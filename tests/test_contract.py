@@ -7,17 +7,18 @@ import httpx
 import pytest
 
 from fakes.dashscope import DashScope
+from fakes.replies import status
 from fakes.upstream import Upstream
 from fixtures.server import MakeServer, Server
 
 JSON = {"Content-Type": "application/json"}
 
 
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
+def problem(response: httpx.Response, expected: int, code: str) -> dict[str, Any]:
+    assert response.status_code == expected, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
-    assert body["code"] == code and body["status"] == status and body["type"] and body["title"] and body["detail"]
+    assert body["code"] == code and body["status"] == expected and body["type"] and body["title"] and body["detail"]
     assert body["request_id"] == response.headers["x-request-id"]
     return body
 
@@ -111,6 +112,13 @@ def test_a_sane_request_id_is_taken_over_and_another_is_made(server: Server) -> 
     for bad in ("a b", "x" * 200, "<script>"):
         made = server.api.get("health", headers={"X-Request-ID": bad}).headers["x-request-id"]
         assert re.fullmatch("[0-9a-f]{16}", made)
+
+
+def test_every_line_of_the_log_names_its_request(server: Server, scripted: Upstream) -> None:
+    scripted.reply(status(500, "broken"))
+    server.api.post("chat", json={"message": "你好"}, headers={"X-Request-ID": "trace-42"})
+    lines = [line for line in server.log.splitlines() if "[trace-42]" in line]
+    assert any("chat.requests" in line for line in lines) and any("answered 500" in line for line in lines)
 
 
 def test_health_tells_each_part(server: Server) -> None:
