@@ -68,7 +68,7 @@ def main() -> None:
     """Runs until a signal ends it."""
     settings = load_settings()
     if not (settings.redis_url and settings.CHROMA_URL):
-        raise SystemExit("The ingestion worker needs REDIS_URL and CHROMA_URL; the launcher sets them for the bundled stores.")
+        raise SystemExit("The ingestion worker needs REDIS_URL and CHROMA_URL; the launcher sets them where it can.")
     configure_logging(settings.LOG_LEVEL)
     preload(settings)
     roles: dict[str, Callable[[], None]] = {
