@@ -74,7 +74,8 @@ class Archive:
         try:
             with self._file.open(self._checked(name)) as stream:
                 meter = _Meter(stream)
-                for event, element in etree.iterparse(meter, events=("start", "end"), tag=wanted, **options):
+                walk = etree.iterparse(meter, events=("start", "end"), tag=wanted, **options)
+                for event, element in walk:
                     inside += 1 if event == "start" else -1
                     if event == "end" and not inside:
                         yield element
@@ -82,6 +83,8 @@ class Archive:
                         element.clear()
                         while element.getprevious() is not None:
                             del element.getparent()[0]
+                if walk.root is None:
+                    raise DocumentUnreadable("damaged")
         except (etree.XMLSyntaxError, zipfile.BadZipFile) as error:
             raise DocumentUnreadable("damaged") from error
 

@@ -1,5 +1,6 @@
 """What an uploaded file is, from its content, and what to call it. Reads a bounded part of it and parses little."""
 
+import re
 import struct
 import unicodedata
 from collections.abc import Collection, Iterator
@@ -12,6 +13,7 @@ from utils.loaders import Format, formats
 
 HEAD = 65_536
 DIRECTORY = 1_000_000  # bytes that are read of a zip file's directory
+CODED = re.compile(rb"\s*(?:\{\\rtf|%!PS)")  # characters, but not the text that people see
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 OLE_SECTORS = 64  # sectors that are read of an OLE file's directory
 MAX_NAME = 255  # bytes
@@ -74,7 +76,7 @@ def _recognise_text(known: tuple[Format, ...], head: bytes, ending: str) -> Form
     named = next((f for f in known if ending in f.endings), None)
     if named and named.hint and named.hint.match(head):
         return named
-    if not is_text(head):
+    if CODED.match(head) or not is_text(head):
         return None
     if named and named.is_text:
         return named

@@ -74,6 +74,8 @@ def _rapidocr(image: Image.Image) -> str:
     engine = _engine(os.getpid())
     texts = []
     for strip in _strips(np.asarray(image)):
+        if strip.min() == strip.max():
+            continue
         try:
             found = engine(np.ascontiguousarray(strip[:, :, ::-1]))
         except (cv2.error, ValueError) as error:

@@ -16,12 +16,16 @@ LEVELS = 9
 
 
 class Level(NamedTuple):
-    """A level of a list: the first number, how numbers look, the text with `%1` to `%9`, the style it belongs to."""
+    """A level of a list: the first number, how numbers look, the text with `%1` to `%9`, the style it belongs to.
+
+    A `legal` level shows the numbers of all levels in digits.
+    """
 
     start: int
     kind: str
     text: str
     style: str
+    legal: bool = False
 
 
 class Lists:
@@ -66,14 +70,9 @@ class Lists:
         counts[place + 1 :] = [level.start - 1 for level in levels[place + 1 :]]
         if levels[place].kind == "bullet":
             return BULLET
-        return re.sub("%([1-9])", lambda found: _shown(levels, counts, int(found[1]) - 1), levels[place].text)
-
-
-def _shown(levels: list[Level], counts: list[int], place: int) -> str:
-    if place >= len(levels):
-        return ""
-    level = levels[place]
-    return spell(max(counts[place], level.start), level.kind)
+        kinds = ["decimal" if levels[place].legal else level.kind for level in levels]
+        shown = [spell(max(count, level.start), kind) for count, level, kind in zip(counts, levels, kinds, strict=True)]
+        return re.sub("%([1-9])", lambda found: shown[int(found[1]) - 1], levels[place].text)
 
 
 def spell(number: int, kind: str) -> str:
@@ -122,6 +121,7 @@ def _levels(item: Any) -> list[Level]:
             parts.get("numFmt", "decimal"),
             parts.get("lvlText", ""),
             parts.get("pStyle", ""),
+            parts.get("isLgl", "0") in ("", "1", "true", "on"),
         )
     return [found.get(place, Level(1, "none", "", "")) for place in range(LEVELS)]
 

@@ -95,8 +95,8 @@ def docx(paragraphs: Sequence[str]) -> bytes:
 
 
 def docx_of(body: str, **parts: str) -> bytes:
-    """A DOCX with this XML as its body; `parts` are the inner XML of header, footer, footnotes or endnotes."""
-    roots = {"header": "hdr", "footer": "ftr", "footnotes": "footnotes", "endnotes": "endnotes"}
+    """A DOCX with this XML as its body; `parts` are the inner XML of header, footer, footnotes, endnotes, numbering."""
+    roots = {"header": "hdr", "footer": "ftr"}
     kinds = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     main = "application/vnd.openxmlformats-officedocument.wordprocessingml"
     types = {"document": "document.main", "styles": "styles", **{name: name for name in parts}}
@@ -123,7 +123,8 @@ def docx_of(body: str, **parts: str) -> bytes:
         '<w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style></w:styles>',
     }
     for name, inner in parts.items():
-        members[f"word/{name}.xml"] = f"<w:{roots[name]} {spaces}>{inner}</w:{roots[name]}>"
+        root = roots.get(name, name)
+        members[f"word/{name}.xml"] = f"<w:{root} {spaces}>{inner}</w:{root}>"
     return archive(members)
 
 

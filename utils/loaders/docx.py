@@ -40,7 +40,7 @@ UNSEEN = {
 MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
 HEADING = re.compile(r"(?:heading|标题|標題) ?([1-9])", re.IGNORECASE)
-SHORT_ROW = 300  # characters; the cells of a longer row with several paragraphs are set below each other
+SHORT_ROW = 200  # characters; the cells of a longer row with several paragraphs are set below each other
 FEW_CHARS = 20  # a document with fewer, and with pictures, is a scan
 PICTURE = re.compile(r"word/media/.*\.(?:png|jpe?g|gif|bmp|tiff?|webp)")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from utils.errors import DocumentUnreadable
 from utils.images import MAX_FRAMES, frames
 from utils.loaders import Format, Loaded, LoadOptions, Page
 
@@ -21,15 +22,24 @@ FORMATS = (
 
 
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
-    return Loaded(_count(path) if media_type == "image/tiff" else 1, _pages(path, options))
+    count = _count(path) if media_type == "image/tiff" else 1
+    return Loaded(count, _pages(path, count, options))
 
 
-def _count(path: Path) -> int | None:
+def _count(path: Path) -> int:
     with Image.open(path, formats=("TIFF",)) as image:
         return min(getattr(image, "n_frames", 1), MAX_FRAMES)
 
 
-def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
-    for number, picture in enumerate(frames(path), 1):
+def _pages(path: Path, count: int, options: LoadOptions) -> Iterator[Page]:
+    pictures = frames(path)
+    for number in range(1, count + 1):
+        try:
+            picture = next(pictures)
+        except DocumentUnreadable:
+            if number == 1:
+                raise
+            yield Page(number, "", detail="damaged")  # and so are those that follow
+            return
         if number >= options.first_page:
             yield Page(number, options.ocr(picture), "ocr")
