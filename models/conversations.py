@@ -7,7 +7,7 @@ cleared keeps its place (`seq`), so that a restore puts it back where it was.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -118,12 +118,15 @@ def _create(connection: Connection, key: SessionKey, temporary_for: float | None
             updated_at=present,
         )
     )
-    assert result.inserted_primary_key is not None
-    return Conversation(result.inserted_primary_key[0], key, "", "", temporary_for is not None, 0)
+    (row_id,) = cast("tuple[int]", result.inserted_primary_key)
+    return Conversation(row_id, key, "", "", temporary_for is not None, 0)
 
 
 def open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl: float) -> OpenedTurn:
-    """Stores the question, and the answer as running. `message_ids` name the two; `ttl` is the life of a temporary session."""
+    """Stores the question, and the answer as running.
+
+    `message_ids` name the two; `ttl` in seconds is the life of a temporary session.
+    """
     return _again_if_raced(lambda: _open_turn(database, turn, message_ids, ttl))
 
 

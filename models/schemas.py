@@ -138,6 +138,7 @@ class PageView(BaseModel):
 class DocumentErrorView(BaseModel):
     code: str
     message: str
+    reason: str | None = Field(None, description="Why a document is unreadable: damaged, encrypted, empty, …")
 
 
 class DocumentItemView(BaseModel):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -37,6 +38,8 @@ class Housekeeper:
 
     def serve(self) -> None:
         """Does everything in its interval, for ever."""
+        # after a change of EMBEDDING_MODEL, which may take long
+        threading.Thread(target=self._attempt, args=(self.reindex,), name="reindex", daemon=True).start()
         tasks = {self.requeue: LOST_SECONDS, self.expire: EXPIRY_SECONDS, self.sweep_folders: FOLDERS_SECONDS}
         due = dict.fromkeys(tasks, 0.0)
         while True:
@@ -45,6 +48,11 @@ class Housekeeper:
                     due[task] = time.monotonic() + seconds
                     self._attempt(task)
             time.sleep(LOST_SECONDS)
+
+    def reindex(self) -> None:
+        """Embeds with the present model what only another one has embedded."""
+        if count := self.retrieval.reindex():
+            log.info("%d documents were embedded anew", count)
 
     def requeue(self) -> None:
         """Queues documents again whose job is nowhere, because Redis was emptied or a store was away."""

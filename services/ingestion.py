@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Any
 
-from rq import Retry
-
 from models import documents
 from models.database import Database
 from models.documents import STAGES, Document, Stage
@@ -48,8 +46,8 @@ class Gone(Exception):
     """The document was deleted while its job ran."""
 
 
-def ingest(document_id: str) -> Retry | None:
-    """Brings a document as far as it gets in this run. Returns a Retry when there is more to do."""
+def ingest(document_id: str) -> jobs.Again | None:
+    """Brings a document as far as it gets in this run. Returns an Again when there is more to do."""
     settings = load_settings()
     queues, database = jobs.Jobs(settings.redis_url), Database(settings.database_url)
     try:
@@ -95,7 +93,7 @@ class Ingestion:
     def retrieval(self) -> RetrievalService:
         return RetrievalService(self.settings)
 
-    def run(self) -> Retry | None:
+    def run(self) -> jobs.Again | None:
         with files.locked(self.folder) as mine:
             if not mine or documents.start(self.database, self.document.id) is None:
                 return None  # a run that was taken for dead is still at work; or there is nothing to do
@@ -116,7 +114,7 @@ class Ingestion:
                 documents.wait(self.database, self.document.id, error.code, forgive=False)
             return None
 
-    def _advance(self) -> Retry | None:
+    def _advance(self) -> jobs.Again | None:
         journal = PageJournal(self.folder / files.JOURNAL)
         if jobs.died_before():
             self._settle(journal)

@@ -42,6 +42,8 @@ RUNS = 10_000  # RQ wants to know how often a job may go on in another run
 NICENESS = 5  # of long work: it gives way to all else
 PR_SET_PDEATHSIG = 1
 
+Again = Retry  # what a job returns that wants to go on in another run
+
 _ADVANCE = """
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 redis.call('SET', KEYS[1], math.max(known, tonumber(ARGV[1])), 'EX', ARGV[2])
@@ -83,7 +85,7 @@ class Jobs:
                 failure_ttl=KEPT_SECONDS,
                 description=function,
                 job_id=job_id,
-                retry=Retry(max=DEATHS) if resumable else None,
+                retry=Again(max=DEATHS) if resumable else None,
                 on_failure=Callback(note_death),
                 unique=True,
             )
@@ -164,9 +166,9 @@ def is_long() -> bool:
     return job is not None and job.origin == LONG
 
 
-def again() -> Retry:
+def again() -> Again:
     """What a job returns that goes on in another run, on the queue `long`."""
-    return Retry(max=RUNS)
+    return Again(max=RUNS)
 
 
 def limit_cpu(seconds: int) -> None:
@@ -229,7 +231,7 @@ class JobWorker(Worker):
         return super().perform_job(job, queue)
 
     def handle_job_retry(
-        self, job: Job, queue: Queue, retry: Retry, started_job_registry: StartedJobRegistry, execution: Execution
+        self, job: Job, queue: Queue, retry: Again, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         long = Queue(LONG, connection=self.connection, serializer=JSONSerializer)
         super().handle_job_retry(job, long, retry, started_job_registry, execution)

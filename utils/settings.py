@@ -185,7 +185,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def chroma_path(self) -> Path:
-        return self.DATA_DIR / "chroma" if self.CHROMA_PATH == Path() else ROOT / self.CHROMA_PATH
+        return ROOT / self.CHROMA_PATH if self.CHROMA_PATH.parts else self.DATA_DIR / "chroma"
 
     @cached_property
     def dashscope_compatible_url(self) -> str:

@@ -1,46 +1,15 @@
 """Claude, by Anthropic's own API."""
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Mapping
-from functools import cached_property
-from itertools import count
-from json import JSONDecodeError
-from typing import Any
-
-import anthropic
-import httpx2
-from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from models.providers import ModelOptions
-from utils import http_client
-from utils.errors import ChatError, UpstreamTimeout
 from utils.settings import Settings
-
-log = logging.getLogger(__name__)
 
 NAME = "anthropic"
 NEEDS = "ANTHROPIC_API_KEY"
 URL = "https://api.anthropic.com"
 MODEL = "claude-haiku-5-5"
 MAX_TOKENS = 16_384  # the API insists on a limit; thoughts count towards it
-FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
-
-VENDOR_ERRORS = (
-    anthropic.AnthropicError,
-    httpx2.HTTPError,
-    JSONDecodeError,
-)  # the SDK lets the last two through in a stream
 
 
 def configured(settings: Settings) -> bool:
@@ -56,6 +25,8 @@ def default_model(settings: Settings) -> str:
 
 
 def build(settings: Settings, options: ModelOptions) -> BaseChatModel:
+    from models.claude_chat import Claude  # the SDK is large: only who uses it loads it
+
     url, key = options.endpoint(settings.ANTHROPIC_API_URL or URL, settings.ANTHROPIC_API_KEY)
     model = Claude(
         model_name=options.model or MODEL,
@@ -71,79 +42,3 @@ def build(settings: Settings, options: ModelOptions) -> BaseChatModel:
     if (model.profile or {}).get("temperature") is False:
         model.temperature = None  # newer models refuse it
     return model
-
-
-class Claude(ChatAnthropic):
-    """ChatAnthropic with our errors, timeouts and names: `finish_reason` in the metadata, thoughts as in OpenAIChat."""
-
-    connect_timeout: float = 10
-
-    @cached_property
-    def _client_params(self) -> dict[str, Any]:
-        timeout = anthropic.Timeout(self.default_request_timeout, connect=self.connect_timeout)
-        return {**super()._client_params, "timeout": timeout}
-
-    @cached_property
-    def _client(self) -> anthropic.Client:
-        return anthropic.Client(**self._client_params, http_client=anthropic.DefaultHttpxClient(trust_env=False))
-
-    @cached_property
-    def _async_client(self) -> anthropic.AsyncClient:
-        return anthropic.AsyncClient(**self._client_params, http_client=anthropic.DefaultAsyncHttpxClient(trust_env=False))
-
-    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        for retry in count():
-            begun = ended = False
-            try:
-                async for chunk in super()._astream(*args, **kwargs):
-                    begun = True
-                    ended = _harmonised(chunk) or ended
-                    yield chunk
-                if ended:
-                    return
-                error: Exception = EOFError("an answer without an end")
-            except VENDOR_ERRORS as caught:
-                error = caught
-            pause = None if begun else http_client.retry_pause(retry, *_status(error))
-            if pause is None:
-                raise self._ours(error) from None
-            await asyncio.sleep(pause)
-
-    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return generate_from_stream(iter([chunk async for chunk in self._astream(*args, **kwargs)]))
-
-    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        try:
-            return super()._generate(*args, **kwargs)
-        except VENDOR_ERRORS as error:
-            raise self._ours(error) from None
-
-    def _ours(self, error: Exception) -> ChatError:
-        log.warning("%s failed: %s", self.model, http_client.for_log(repr(error), self.anthropic_api_key.get_secret_value()))
-        if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
-            return UpstreamTimeout(upstream=self.model)
-        status, headers = _status(error)
-        return http_client.error_of(status, self.model, headers)
-
-
-def _status(error: Exception) -> tuple[int, Mapping[str, str]]:
-    """The HTTP status that an error amounts to (0: the server was not reached), and the headers of the answer."""
-    if isinstance(error, anthropic.APIStatusError):
-        details = error.body.get("error") if isinstance(error.body, dict) else None
-        kind = details.get("type") if isinstance(details, dict) else None  # errors inside a stream have status 200
-        return {"overloaded_error": 529, "rate_limit_error": 429}.get(str(kind), error.status_code), error.response.headers
-    reached = not isinstance(error, anthropic.APIConnectionError) or isinstance(error, anthropic.APITimeoutError)
-    return 500 if reached else 0, {}
-
-
-def _harmonised(chunk: ChatGenerationChunk) -> bool:
-    """Gives a chunk our names; whether it is the last one."""
-    message = chunk.message
-    if isinstance(message.content, list):
-        thoughts = "".join(block.get("thinking", "") for block in message.content if isinstance(block, dict))
-        if thoughts:
-            message.additional_kwargs["reasoning_content"] = thoughts
-    reason = message.response_metadata.get("stop_reason")
-    if reason:
-        message.response_metadata["finish_reason"] = FINISH_REASONS.get(reason, "stop")
-    return bool(reason)

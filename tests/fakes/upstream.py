@@ -157,7 +157,7 @@ class Upstream:
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=0)
         await runner.setup()
-        await web.SockSite(runner, self._socket).start()
+        await web.SockSite(runner, self._socket, backlog=4096).start()
         self._started.set()
         await self._stop.wait()
         await runner.cleanup()
