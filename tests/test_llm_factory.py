@@ -5,6 +5,7 @@ from pydantic import SecretStr
 
 from fakes.replies import hang, html, status
 from fakes.upstream import Upstream, refusing_url
+from models.claude_chat import Claude
 from models.llm_factory import chat_model, default_model_name, provider_name, vision_model
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions, anthropic, ollama, openai_compatible
@@ -165,7 +166,7 @@ def test_the_vision_model_has_its_own_url_and_key_or_the_chat_models(values, exp
 
 def test_claude_may_be_the_vision_model() -> None:
     model = vision_model(settings(ANTHROPIC_API_KEY="a", VISION_MODEL="claude-haiku-5-5"))
-    assert isinstance(model, anthropic.Claude)
+    assert isinstance(model, Claude)
 
 
 def test_a_local_server_is_asked_for_the_name_of_its_model_once(upstream: Upstream) -> None:
