@@ -129,6 +129,11 @@ def _key(name: str) -> str:
     return name.replace("\\", "/").lstrip("/").lower()
 
 
+def local_name(element: Any) -> str:
+    """The name of an element without its namespace; empty for an entity, which is no element."""
+    return "" if callable(element.tag) else str(element.tag).rpartition("}")[2]
+
+
 def parse_xml(content: bytes) -> Any:
     """The root element of an XML text, however damaged; without entities. Raises DocumentUnreadable where there is none."""
     try:

@@ -15,6 +15,7 @@ import openpyxl
 import pptx
 from PIL import Image
 from pptx.util import Inches
+from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
@@ -26,7 +27,7 @@ Cell = str | int | float | None
 
 
 def chinese_pdf(pages: Sequence[str], password: str | None = None) -> bytes:
-    """A PDF with a text layer, Chinese or English; each page holds the lines of its string."""
+    """A PDF with a text layer, Chinese or English; each page holds the lines of its string. An empty password opens it."""
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     return _pdf(pages, "STSong-Light", password)
 
@@ -38,7 +39,8 @@ def english_pdf(pages: Sequence[str], password: str | None = None) -> bytes:
 
 def _pdf(pages: Sequence[str], font: str, password: str | None) -> bytes:
     out = io.BytesIO()
-    sheet = canvas.Canvas(out, pagesize=A4, invariant=1, encrypt=password)
+    lock = None if password is None else StandardEncryption(password, ownerPassword="owner")
+    sheet = canvas.Canvas(out, pagesize=A4, invariant=1, encrypt=lock)
     for page in pages:
         text = sheet.beginText(60, 780)
         text.setFont(font, 12)
@@ -47,6 +49,45 @@ def _pdf(pages: Sequence[str], font: str, password: str | None) -> bytes:
         sheet.showPage()
     sheet.save()
     return out.getvalue()
+
+
+def form_pdf(name: str, value: str) -> bytes:
+    """A PDF with one field, named and filled in."""
+    out = io.BytesIO()
+    sheet = canvas.Canvas(out, pagesize=A4, invariant=1)
+    sheet.drawString(60, 720, name)
+    sheet.acroForm.textfield(name=name, value=value, x=200, y=710, width=200, height=20)
+    sheet.save()
+    return out.getvalue()
+
+
+def raw_pdf(pages: Sequence[bytes], objects: Sequence[bytes] = ()) -> bytes:
+    """A PDF with these content streams. Font `/F` is Helvetica, form `/X` the first of `objects`, which is number 3."""
+    first = 3 + len(objects)
+    kids = b" ".join(b"%d 0 R" % (first + 2 * number) for number in range(len(pages)))
+    found = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, len(pages)), *objects]
+    forms = b"/XObject<</X 3 0 R>>" if objects else b""
+    resources = b"<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>%s>>" % forms
+    for number, page in enumerate(pages):
+        found.append(
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R/Resources%s>>"
+            % (first + 2 * number + 1, resources)
+        )
+        found.append(stream(b"", page))
+    out = b"%PDF-1.7\n"
+    places = []
+    for number, content in enumerate(found, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(found) + 1
+    trailer = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, len(out))
+    return out + b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, table) + trailer
+
+
+def stream(entries: bytes, content: bytes) -> bytes:
+    """A stream object of a PDF, with these entries in its dictionary."""
+    return b"<<%s/Length %d>>stream\n%s\nendstream" % (entries, len(content), content)
 
 
 def picture(lines: Sequence[str], size: int = 28) -> Image.Image:

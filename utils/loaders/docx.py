@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.archives import Archive
+from utils.archives import Archive, local_name
 from utils.images import read_pictures
 from utils.loaders import Format, Loaded, LoadOptions, Page
 from utils.word_lists import BULLET, Lists
@@ -60,10 +60,6 @@ def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
             yield Page(None, text)
 
 
-def _tag(element: Any) -> str:
-    return "" if callable(element.tag) else str(element.tag).rpartition("}")[2]
-
-
 def _value(element: Any, name: str = "val") -> str:
     return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
@@ -71,7 +67,7 @@ def _value(element: Any, name: str = "val") -> str:
 def _child(element: Any, *path: str) -> Any:
     """The element at the end of a path of local names; None where there is none."""
     for name in path:
-        element = next((child for child in element if _tag(child) == name), None)
+        element = next((child for child in element if local_name(child) == name), None)
         if element is None:
             return None
     return element
@@ -134,7 +130,7 @@ class _Document:
 
     def _read_styles(self) -> dict[str, _Style]:
         root = self._part("styles")
-        defined = {} if root is None else {_value(item, "styleId"): item for item in root if _tag(item) == "style"}
+        defined = {} if root is None else {_value(item, "styleId"): item for item in root if local_name(item) == "style"}
         styles = {}
         for name, item in defined.items():
             style, seen = _Style(), set[str]()
@@ -151,7 +147,7 @@ class _Document:
         return {} if root is None else {_value(item, "id"): item for item in root}
 
     def _blocks(self, element: Any) -> Iterator[str]:
-        tag = _tag(element)
+        tag = local_name(element)
         if tag == "p":
             yield from self._paragraph(element)
         elif tag == "tbl":
@@ -175,7 +171,7 @@ class _Document:
 
     def _inline(self, parent: Any, boxes: list[Any], notes: list[Any]) -> Iterator[str]:
         for element in parent:
-            tag = _tag(element)
+            tag = local_name(element)
             if tag == "t":
                 yield element.text or ""
             elif tag in MARKS:
@@ -218,9 +214,9 @@ class _Document:
 def _inside(parent: Any, tag: str) -> Iterator[Any]:
     """The rows of a table or the cells of a row, be they in content controls; not those of tables inside."""
     for element in parent:
-        if _tag(element) == tag:
+        if local_name(element) == tag:
             yield element
-        elif _tag(element) in ("sdt", "sdtContent", "customXml", "ins", "moveTo"):
+        elif local_name(element) in ("sdt", "sdtContent", "customXml", "ins", "moveTo"):
             yield from _inside(element, tag)
 
 

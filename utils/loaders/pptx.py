@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from utils.archives import Archive
+from utils.archives import Archive, local_name
 from utils.images import read_pictures
 from utils.loaders import Format, Loaded, LoadOptions, Page
 from utils.texts import table
@@ -80,7 +80,7 @@ def _slide(show: Archive, name: str, parts: dict[str, tuple[str, str]]) -> Itera
 
 def _texts(parent: Any, show: Archive, parts: dict[str, tuple[str, str]]) -> Iterator[str]:
     for element in parent:
-        tag = _tag(element)
+        tag = local_name(element)
         if tag == "sp":
             yield from _shape(element)
         elif tag == "pic":
@@ -114,14 +114,14 @@ def _paragraphs(parent: Any) -> Iterator[str]:
     for paragraph in parent.iter("{*}p"):
         text = ""
         for item in paragraph.iter("{*}t", "{*}br", "{*}tab"):
-            text += MARKS.get(_tag(item), item.text or "")
+            text += MARKS.get(local_name(item), item.text or "")
         if text.strip():
             yield text
 
 
 def _chart(root: Any) -> str:
     """The texts of a diagram; or of a chart, whose series become the columns of a table."""
-    series = [[_values(part) for part in item if _tag(part) in SERIES] for item in root.iter("{*}ser")]
+    series = [[_values(part) for part in item if local_name(part) in SERIES] for item in root.iter("{*}ser")]
     columns = [["", *names[:MAX_POINTS]] for _, names, *_ in series[:1] if len(series[0]) > 2]
     columns += [[*parts[0], *parts[-1][:MAX_POINTS]] for parts in series if len(parts) > 1]
     return "\n".join([*_paragraphs(root), table(zip_longest(*columns, fillvalue=""))])
@@ -129,7 +129,3 @@ def _chart(root: Any) -> str:
 
 def _values(part: Any) -> list[str]:
     return [item.text or "" for item in part.iter("{*}v")]
-
-
-def _tag(element: Any) -> str:
-    return "" if callable(element.tag) else str(element.tag).rpartition("}")[2]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from utils.archives import Archive
+from utils.archives import Archive, local_name
 from utils.errors import DocumentUnreadable
 from utils.loaders import Format, Loaded, LoadOptions, Page
 from utils.texts import table
@@ -60,7 +60,7 @@ def _strings(archive: Archive, name: str) -> list[str]:
 
 def _texts(item: Any) -> Iterator[str]:
     for text in item.iter("{*}t"):
-        if not text.getparent().tag.endswith("}rPh"):
+        if local_name(text.getparent()) != "rPh":
             yield text.text or ""
 
 
@@ -99,7 +99,7 @@ class _Values:
         kind = cell.get("t", "n")
         if kind == "inlineStr":
             return "".join(_texts(cell))
-        value = next((child.text or "" for child in cell if child.tag.endswith("}v")), "")
+        value = next((child.text or "" for child in cell if local_name(child) == "v"), "")
         if kind == "s":
             number = int(value or -1)
             return self._strings[number] if 0 <= number < len(self._strings) else ""
@@ -129,7 +129,7 @@ def _rows(archive: Archive, name: str, values: _Values) -> list[list[str]]:
     cells = 0
     for row in archive.elements(name, "row"):
         found: dict[int, str] = {}
-        for place, cell in enumerate(child for child in row if child.tag.endswith("}c")):
+        for place, cell in enumerate(child for child in row if local_name(child) == "c"):
             if text := values.text(cell):
                 found[_column(cell.get("r", ""), place)] = text
         cells += len(found)
