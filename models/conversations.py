@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from models.database import Database, conversations, documents, messages, now, owners
@@ -18,6 +18,35 @@ from utils.errors import NotFound
 
 TITLE_CHARS = 60
 Result = TypeVar("Result")
+
+# The statements of every turn, built once: building one costs more than running it.
+_FIND = select(conversations).where(
+    conversations.c.owner_id == bindparam("owner"),
+    conversations.c.session_id == bindparam("session"),
+    or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > bindparam("present")),
+)
+_READY = (
+    select(documents.c.id, documents.c.filename)
+    .where(documents.c.conversation_id == bindparam("conversation"), documents.c.status.in_(("ready", "partial")))
+    .order_by(documents.c.created_at)
+)
+_ADD_MESSAGES = insert(messages)
+_ADVANCE = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("conversation"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("title", "system_prompt", "expires_at", "last_seq", "message_count", "updated_at")
+        }
+    )
+)
+_ANSWER_COLUMNS = ("content", "status", "steps", "reasoning", "sources", "tool_calls", "model", "finish_reason")
+_CLOSE = (
+    update(messages)
+    .where(messages.c.id == bindparam("message"))
+    .values({name: bindparam(f"new_{name}") for name in (*_ANSWER_COLUMNS, "input_tokens", "output_tokens")})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +57,7 @@ class Conversation:
     system_prompt: str
     temporary: bool
     last_seq: int
+    message_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +88,12 @@ class StoredTurn:
     answer: str
 
 
-def _visible(key: SessionKey) -> Any:
-    """The row of a session, as long as it has not expired."""
-    return and_(
-        conversations.c.owner_id == key.owner,
-        conversations.c.session_id == key.session_id,
-        or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > now()),
-    )
-
-
 def _find(connection: Connection, key: SessionKey) -> Conversation | None:
-    row = connection.execute(select(conversations).where(_visible(key))).first()
+    """The conversation of a session, as long as it has not expired."""
+    row = connection.execute(_FIND, {"owner": key.owner, "session": key.session_id, "present": now()}).first()
     if row is None:
         return None
-    return Conversation(row.id, key, row.title, row.system_prompt, row.temporary, row.last_seq)
+    return Conversation(row.id, key, row.title, row.system_prompt, row.temporary, row.last_seq, row.message_count)
 
 
 def find(database: Database, key: SessionKey) -> Conversation:
@@ -119,7 +141,7 @@ def _create(connection: Connection, key: SessionKey, temporary_for: float | None
         )
     )
     (row_id,) = cast("tuple[int]", result.inserted_primary_key)
-    return Conversation(row_id, key, "", "", temporary_for is not None, 0)
+    return Conversation(row_id, key, "", "", temporary_for is not None, 0, 0)
 
 
 def open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl: float) -> OpenedTurn:
@@ -134,19 +156,26 @@ def _open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl
     present = now()
     with database.write() as connection:
         conversation = _find(connection, turn.key) or _create(connection, turn.key, ttl if turn.temporary else None)
-        changes: dict[str, Any] = {"updated_at": present, "last_seq": conversation.last_seq + 2}
-        if conversation.temporary:
-            changes["expires_at"] = present + timedelta(seconds=ttl)
-        else:
-            changes["message_count"] = conversations.c.message_count + 2
-            if turn.system_prompt is not None:
-                changes["system_prompt"] = turn.system_prompt
-            if not conversation.title:
-                changes["title"] = title_of(turn.message)
-            connection.execute(insert(messages), _rows(conversation, turn, message_ids, present))
-        connection.execute(update(conversations).where(conversations.c.id == conversation.id).values(**changes))
+        stored = not conversation.temporary
+        if stored:
+            connection.execute(_ADD_MESSAGES, _rows(conversation, turn, message_ids, present))
+        prompt = turn.system_prompt if stored and turn.system_prompt is not None else conversation.system_prompt
+        values = {
+            "title": (conversation.title or title_of(turn.message)) if stored else "",
+            "system_prompt": prompt,
+            "expires_at": None if stored else present + timedelta(seconds=ttl),
+            "last_seq": conversation.last_seq + 2,
+            "message_count": conversation.message_count + (2 if stored else 0),
+            "updated_at": present,
+        }
+        connection.execute(_ADVANCE, {"conversation": conversation.id, **_renamed(values)})
         found = _ready_documents(connection, conversation.id)
     return OpenedTurn(conversation, conversation.last_seq, message_ids[1], found)
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    # a parameter of an UPDATE must not be named like a column
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def ready_documents(database: Database, key: SessionKey) -> tuple[ReadyDocument, ...]:
@@ -159,12 +188,9 @@ def ready_documents(database: Database, key: SessionKey) -> tuple[ReadyDocument,
 
 
 def _ready_documents(connection: Connection, conversation_id: int) -> tuple[ReadyDocument, ...]:
-    rows = connection.execute(
-        select(documents.c.id, documents.c.filename)
-        .where(documents.c.conversation_id == conversation_id, documents.c.status.in_(("ready", "partial")))
-        .order_by(documents.c.created_at)
+    return tuple(
+        ReadyDocument(row.id, row.filename) for row in connection.execute(_READY, {"conversation": conversation_id})
     )
-    return tuple(ReadyDocument(row.id, row.filename) for row in rows)
 
 
 def _rows(conversation: Conversation, turn: Turn, message_ids: tuple[str, str], present: datetime) -> list[dict[str, Any]]:
@@ -194,9 +220,9 @@ def _rows(conversation: Conversation, turn: Turn, message_ids: tuple[str, str], 
 
 
 def close_turn(database: Database, message_id: str, status: MessageStatus, values: dict[str, Any]) -> None:
-    """Stores what became of an answer: `values` are columns of its row."""
+    """Stores what became of an answer: `values` are the columns of its row."""
     with database.write() as connection:
-        connection.execute(update(messages).where(messages.c.id == message_id).values(status=status, **values))
+        connection.execute(_CLOSE, {"message": message_id, **_renamed({"status": status, **values})})
 
 
 def history(database: Database, conversation_id: int, before_seq: int, limit: int) -> list[StoredTurn]:
