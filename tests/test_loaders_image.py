@@ -45,8 +45,9 @@ def test_a_picture_without_text_is_an_empty_page() -> None:
     assert page.method == "empty"
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(orientation: int) -> None:
+def test_pictures_are_turned_upright(orientation: int, format: str) -> None:
     turned = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]
     image = corner()
     for turn in turned:
@@ -54,7 +55,7 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010E] = "a place that nobody should learn"
-    upright = normalise_image(saved(image, "JPEG", exif=exif, quality=95))
+    upright = normalise_image(saved(image, format, exif=exif))
     assert upright.size == (40, 20)
     assert is_red(upright, (4, 4))
     assert not is_red(upright, (35, 15))
@@ -74,6 +75,10 @@ def test_every_mode_becomes_rgb_with_its_contrast(mode: str, format: str) -> Non
     assert (found.mode, found.size) == ("RGB", (40, 20))
     assert max(found.getpixel((5, 5))) < 60
     assert min(found.getpixel((35, 15))) > 200
+
+
+def test_lab_colours_become_rgb() -> None:
+    assert min(normalise_image(saved(Image.new("LAB", (4, 4), (255, 128, 128)), "TIFF")).getpixel((1, 1))) >= 253
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("RGBA", (0, 0, 0, 0)), ("LA", (0, 0))])

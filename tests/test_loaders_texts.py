@@ -119,6 +119,10 @@ def test_json_shows_the_characters_it_escapes() -> None:
     )
 
 
+def test_xml_shows_the_characters_it_refers_to_and_stays_xml() -> None:
+    assert text_of(b"<a>&#20013;&#x6587; &#38;&#x3C;&lt;&#233;</a>", "a.xml") == "<a>中文 &#38;&#x3C;&lt;é</a>"
+
+
 def test_source_code_keeps_its_indentation() -> None:
     assert text_of(b"def f():\n    return 1\n", "a.py") == "def f():\n    return 1"
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from utils.errors import DocumentUnreadable
 
@@ -16,6 +16,7 @@ MAX_SOURCE_PIXELS = 60_000_000  # of one that is decoded whole
 MAX_JPEG_PIXELS = 220_000_000  # of one that can be decoded at a fraction of its size; phones make up to 200 million
 MAX_FRAMES = 500
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
+SRGB = ImageCms.createProfile("sRGB")
 TURNS = {  # by the orientation in the metadata
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -95,6 +96,11 @@ def _rgb(image: Image.Image, max_pixels: int) -> Image.Image:
         white = Image.new("RGB", clear.size, "white")
         white.paste(clear, mask=clear.getchannel("A"))
         return white
+    if image.mode == "LAB":
+        image = (
+            ImageCms.applyTransform(image, ImageCms.buildTransform(ImageCms.createProfile("LAB"), SRGB, "LAB", "RGB"))
+            or image
+        )
     return _shrink(image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB"), max_pixels).convert("RGB")
 
 

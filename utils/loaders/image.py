@@ -15,7 +15,7 @@ FORMATS = (
     Format("image/jpeg", ("jpg", "jpeg", "jpe", "jfif"), magic=re.compile(rb"\xff\xd8\xff")),
     Format("image/gif", ("gif",), magic=re.compile(rb"GIF8[79]a")),
     Format("image/webp", ("webp",), magic=re.compile(rb"(?s)RIFF.{4}WEBP")),
-    Format("image/bmp", ("bmp", "dib"), magic=re.compile(rb"(?s)BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0")),
+    Format("image/bmp", ("bmp", "dib"), magic=re.compile(rb"(?s)BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0")),
     Format("image/tiff", ("tif", "tiff"), magic=re.compile(rb"II[*+]\0|MM\0[*+]")),
     Format("image/avif", ("avif", "avifs"), magic=re.compile(rb"(?s).{4}ftypavi[fs]|.{4}ftypmif1.{0,40}avif")),
 )

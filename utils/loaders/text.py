@@ -1,5 +1,6 @@
 """Plain text, Markdown, JSON, XML and source code, in any encoding."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -23,9 +24,19 @@ FORMATS = (
 )
 ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u(?!00[0-9])[0-9A-Fa-f]{4})+)")
 
+REFERENCE = re.compile(r"&#(?:x[0-9a-f]{2,6}|[0-9]{3,7});", re.IGNORECASE)
+
 
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
     text = decode(path.read_bytes())
-    if media_type == "application/json":  # "\u4e2d\u6587" is found by nobody who looks for 中文
+    if media_type == "application/xml":
+        text = REFERENCE.sub(_character, text)
+    elif media_type == "application/json":  # "\u4e2d\u6587" is found by nobody who looks for 中文
         text = ESCAPED.sub(lambda found: found[1] + json.loads(f'"{found[2]}"'), text)
     return Loaded(None, iter([Page(None, text)]))
+
+
+def _character(reference: re.Match[str]) -> str:
+    """The character that a reference names; one that may mean something in XML stays as it is."""
+    character = html.unescape(reference[0])
+    return character if character >= "\xa0" else reference[0]
