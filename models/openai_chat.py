@@ -19,7 +19,7 @@ from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientTi
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 NO_KEY = SecretStr("none")  # langchain-openai insists on one, and would take another from the environment
 DRAIN_SECONDS = 0.1  # what a server may take to end its answer after [DONE], so that the connection can be used again
+PLAIN_ROLES: dict[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant"}
 SAFE_NAME = re.compile(r"[\w.:-]{1,60}(/[\w.:-]{1,60})?")
 
 _sends_usage: dict[str, bool] = {}  # of each URL that has answered: whether it takes `stream_options`
@@ -147,8 +148,12 @@ class OpenAIChat(ChatOpenAI):
     ) -> dict[str, Any]:
         """LangChain's request, with what servers want otherwise."""
         messages = self._convert_input(input_).to_messages()
-        payload: dict[str, Any] = super()._get_request_payload(messages, stop=stop, **kwargs)
+        plain = [_plain(message) for message in messages]
+        rest = [message for message, sent in zip(messages, plain, strict=True) if sent is None]
+        payload: dict[str, Any] = super()._get_request_payload(rest, stop=stop, **kwargs)
         payload |= payload.pop("extra_body", None) or {}
+        converted = iter(payload["messages"])
+        payload["messages"] = [next(converted) if sent is None else sent for sent in plain]
         for message, sent in zip(messages, payload["messages"], strict=True):
             if isinstance(message, AIMessage) and (thoughts := message.additional_kwargs.get(REASONING)):
                 sent[REASONING] = thoughts  # DeepSeek refuses the results of tools without the thoughts that led to the call
@@ -246,3 +251,21 @@ class Refusal:
 
     error: ChatError
     pause: float | None
+
+
+def _plain(message: BaseMessage) -> dict[str, Any] | None:
+    """A message of nothing but text, as it is sent; None for all others.
+
+    LangChain's own conversion looks at each character of an answer, which takes milliseconds for a long history.
+    """
+    role = PLAIN_ROLES.get(type(message))
+    if (
+        role is None
+        or not isinstance(message.content, str)
+        or message.name
+        or message.additional_kwargs.keys() - {REASONING}
+    ):
+        return None
+    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        return None
+    return {"content": message.content, "role": role}

@@ -5,6 +5,7 @@ order of events is the order of what happened. One compiled agent serves all tur
 """
 
 import asyncio
+import contextvars
 import hashlib
 import logging
 import time
@@ -20,6 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.graph.state import CompiledStateGraph
+from langsmith import set_runtime_overrides
 from pydantic import BaseModel, ValidationError
 
 from models.events import Chunk, Event, FinishReason, Reasoning, ToolCall, ToolCalled, ToolReturned, ToolStatus, Usage
@@ -234,6 +236,17 @@ def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
             args = {BROKEN: (call["args"] or "")[:200]}
         calls.append({"id": call["id"] or f"call_{number}", "name": call["name"] or "", "args": args})
     return calls
+
+
+async def _at_once(
+    _default: Callable[..., Any], context: contextvars.Context, function: Callable[..., Any], *args: Any, **options: Any
+) -> Any:
+    return context.run(function, *args, **options)
+
+
+# An agent reports each call of a middleware to a tracer, by way of another thread, also where there is no tracer: two
+# switches of threads for each call of the model. What it does there takes microseconds.
+set_runtime_overrides(aio_to_thread=_at_once)
 
 
 class TurnEngine:
