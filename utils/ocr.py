@@ -42,11 +42,6 @@ def recogniser(
     return lambda image: "" if _is_blank(image) else read(image)
 
 
-def preload() -> None:
-    """Imports what RapidOCR needs, so that processes forked afterwards start reading a second earlier."""
-    import rapidocr.main  # noqa: F401
-
-
 def _is_blank(image: Image.Image) -> bool:
     darkest, brightest = image.convert("L").getextrema()
     return bool(darkest == brightest)
