@@ -256,7 +256,7 @@ def test_a_temporary_session_leaves_no_content_in_sql(server: Server, scripted: 
     server.chat("阅后即焚", session, temporary=True, system_prompt="你是间谍")
     server.chat("还记得吗", session)
     assert "阅后即焚" in str(scripted.requests[-1].messages) and "你是间谍" in scripted.requests[-1].messages[0]["content"]
-    files = [path for path in server.data.glob("chat.db*")]
+    files = list(server.data.glob("chat.db*"))
     assert not any(word.encode() in path.read_bytes() for path in files for word in ("阅后即焚", "你是间谍"))
     cleared = server.api.post("clear_current_chat_history", json={"session_id": session}).json()
     assert cleared["cleared_messages"] == 4 and cleared["restorable_until"] is None
