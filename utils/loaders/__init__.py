@@ -2,7 +2,8 @@
 
 A loader yields the text of a file page by page. It runs in a job of its own under limits of time and memory, never in a web
 worker; these modules themselves are light, as the web workers learn from `FORMATS` what can be read, so a parser is imported
-where it is used. Text keeps light Markdown where the format knows structure: `# ` headings, `- ` lists, `| a | b |` rows.
+where it is used. Text keeps light Markdown where the format knows structure: `# ` headings, `- ` lists, `| a | b |` rows of
+tables; in Word and on slides, where tables mostly arrange text, tabs separate the cells of a row.
 """
 
 import re
