@@ -1,6 +1,7 @@
 """Run by Alembic through models.migrations, which hands over a connection."""
 
 from alembic import context
+
 from models.database import metadata
 
 context.configure(

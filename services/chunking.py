@@ -19,7 +19,6 @@ ATOM_WIDTH = 4 * CHUNK_WIDTH  # a table row or a line of code is only cut when i
 PASSAGE_WIDTH = 400  # what is embedded and quoted: a few sentences
 
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
-_ROW = re.compile(r"\s*\|.*\|\s*")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _TITLE = re.compile(r".{0,59}[^。！？；：，、.!?;:,…]")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
@@ -127,7 +126,7 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
 
 def passages(text: str) -> list[Span]:
     """The parts of a chunk that are embedded one by one and may be quoted: whole sentences where they are not too wide."""
-    return parts(text, PASSAGE_WIDTH, _ROWS if text.lstrip().startswith("|") else _PROSE)
+    return parts(text, PASSAGE_WIDTH, _ROWS if _is_row(text.lstrip().partition("\n")[0]) else _PROSE)
 
 
 def parts(text: str, limit: int, cuts: Sequence[re.Pattern[str]] = _PROSE) -> list[Span]:
@@ -183,7 +182,13 @@ def _kind(line: str) -> Kind | None:
         return None
     if _HEADING.match(line):
         return "heading"
-    return "table" if _ROW.fullmatch(line) else "prose"
+    return "table" if _is_row(line) else "prose"
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is a row of a table: `| a | b |`, or cells with tabs between them."""
+    row = line.strip()
+    return "\t" in row or (len(row) > 1 and row[0] == row[-1] == "|")
 
 
 def _pieces(text: str, outline: _Outline) -> Iterator[_Piece]:

@@ -31,7 +31,7 @@ from utils.settings import Settings, load_settings
 
 log = logging.getLogger("services.ingestion_worker")  # __name__ is __main__ here
 
-PRELOADED = ("services.ingestion", "chromadb.api.fastapi", "rapidocr.main", "pypdfium2")
+PRELOADED = ("services.ingestion", "chromadb.api.fastapi", "rapidocr.main", "pypdf")
 STOP_SECONDS = 5.0
 PAUSE_SECONDS = 1.0  # before what died is started again
 
