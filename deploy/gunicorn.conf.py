@@ -24,6 +24,7 @@ timeout = 60
 graceful_timeout = DRAIN_SECONDS + 10
 keepalive = 75  # longer than nginx keeps its connections to us
 backlog = 2048
+reuse_port = True  # one socket for each worker: kept-alive connections would else gather at whichever woke up first
 control_socket_disable = True
 loglevel = "warning"
 proc_name = "llm-chat-backend"

@@ -4,10 +4,9 @@ A turn is two rows: the question, stored before the model is asked, and the answ
 cleared keeps its place (`seq`), so that a restore puts it back where it was.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +16,6 @@ from models.turns import MessageStatus, SessionKey, Turn
 from utils.errors import NotFound
 
 TITLE_CHARS = 60
-Result = TypeVar("Result")
 
 # The statements of every turn, built once: building one costs more than running it.
 _FIND = select(conversations).where(
@@ -112,10 +110,6 @@ def find_or_create(database: Database, key: SessionKey, *, temporary_for: float 
         with database.write() as connection:
             return _find(connection, key) or _create(connection, key, temporary_for)
 
-    return _again_if_raced(attempt)
-
-
-def _again_if_raced(attempt: Callable[[], Result]) -> Result:
     try:
         return attempt()
     except IntegrityError:  # another worker made the same session at the same moment: it is there now
@@ -144,32 +138,27 @@ def _create(connection: Connection, key: SessionKey, temporary_for: float | None
     return Conversation(row_id, key, "", "", temporary_for is not None, 0, 0)
 
 
-def open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl: float) -> OpenedTurn:
+def open_turn(connection: Connection, turn: Turn, message_ids: tuple[str, str], ttl: float) -> OpenedTurn:
     """Stores the question, and the answer as running.
 
     `message_ids` name the two; `ttl` in seconds is the life of a temporary session.
     """
-    return _again_if_raced(lambda: _open_turn(database, turn, message_ids, ttl))
-
-
-def _open_turn(database: Database, turn: Turn, message_ids: tuple[str, str], ttl: float) -> OpenedTurn:
     present = now()
-    with database.write() as connection:
-        conversation = _find(connection, turn.key) or _create(connection, turn.key, ttl if turn.temporary else None)
-        stored = not conversation.temporary
-        if stored:
-            connection.execute(_ADD_MESSAGES, _rows(conversation, turn, message_ids, present))
-        prompt = turn.system_prompt if stored and turn.system_prompt is not None else conversation.system_prompt
-        values = {
-            "title": (conversation.title or title_of(turn.message)) if stored else "",
-            "system_prompt": prompt,
-            "expires_at": None if stored else present + timedelta(seconds=ttl),
-            "last_seq": conversation.last_seq + 2,
-            "message_count": conversation.message_count + (2 if stored else 0),
-            "updated_at": present,
-        }
-        connection.execute(_ADVANCE, {"conversation": conversation.id, **_renamed(values)})
-        found = _ready_documents(connection, conversation.id)
+    conversation = _find(connection, turn.key) or _create(connection, turn.key, ttl if turn.temporary else None)
+    stored = not conversation.temporary
+    if stored:
+        connection.execute(_ADD_MESSAGES, _rows(conversation, turn, message_ids, present))
+    prompt = turn.system_prompt if stored and turn.system_prompt is not None else conversation.system_prompt
+    values = {
+        "title": (conversation.title or title_of(turn.message)) if stored else "",
+        "system_prompt": prompt,
+        "expires_at": None if stored else present + timedelta(seconds=ttl),
+        "last_seq": conversation.last_seq + 2,
+        "message_count": conversation.message_count + (2 if stored else 0),
+        "updated_at": present,
+    }
+    connection.execute(_ADVANCE, {"conversation": conversation.id, **_renamed(values)})
+    found = _ready_documents(connection, conversation.id)
     return OpenedTurn(conversation, conversation.last_seq, message_ids[1], found)
 
 
@@ -219,10 +208,9 @@ def _rows(conversation: Conversation, turn: Turn, message_ids: tuple[str, str], 
     ]
 
 
-def close_turn(database: Database, message_id: str, status: MessageStatus, values: dict[str, Any]) -> None:
+def close_turn(connection: Connection, message_id: str, status: MessageStatus, values: dict[str, Any]) -> None:
     """Stores what became of an answer: `values` are the columns of its row."""
-    with database.write() as connection:
-        connection.execute(_CLOSE, {"message": message_id, **_renamed({"status": status, **values})})
+    connection.execute(_CLOSE, {"message": message_id, **_renamed({"status": status, **values})})
 
 
 def history(database: Database, conversation_id: int, before_seq: int, limit: int) -> list[StoredTurn]:

@@ -3,11 +3,14 @@
 SQLite (WAL) by default; any SQLAlchemy URL works. Schema changes go through Alembic only (`migrations/`).
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -33,6 +36,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 
 from utils.errors import StoreUnavailable
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -197,3 +203,52 @@ def _translated() -> Iterator[None]:
         raise
     except (DBAPIError, TimeoutError) as error:
         raise StoreUnavailable(store="database") from error
+
+
+class Writer:
+    """The writes of all turns of one process, in a thread of its own: those that wait become one transaction.
+
+    Under load a transaction holds more writes instead of making each wait for the lock of the database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[Result]) -> Future[Result]:
+        """Runs `work` in a transaction; the future is done when it is committed. `work` may be run twice."""
+        future: Future[Result] = Future()
+        self._queue.put((work, future))
+        return future
+
+    def close(self) -> None:
+        """Writes what waits, and ends."""
+        self._queue.put(None)
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        going = True
+        while going:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            going = None not in batch
+            self._commit([job for job in batch if job is not None and job[1].set_running_or_notify_cancel()])
+
+    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]], again: bool = True) -> None:
+        try:
+            with self._database.write() as connection:
+                results = [work(connection) for work, _ in batch]
+        except Exception as error:  # noqa: BLE001 (whoever waits for the future handles it)
+            if len(batch) > 1:  # one that fails must not take the others with it
+                for job in batch:
+                    self._commit([job])
+            elif again and isinstance(error, IntegrityError):  # another worker made the same row: it is there now
+                self._commit(batch, again=False)
+            elif batch:
+                batch[0][1].set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from models import conversations
-from models.database import Database, now
+from models.database import Database, Writer, now
 from models.events import Event, Failed
 from models.tools import Tool
 from models.turns import SessionKey, Turn
@@ -35,7 +35,7 @@ class ChatService:
     ) -> None:
         self.settings, self.background = settings, background
         threads = ThreadPoolExecutor(16, thread_name_prefix="blocking")
-        self.shop = Workshop(settings, database, storage, retrieval, TurnEngine(storage), threads)
+        self.shop = Workshop(settings, database, Writer(database), storage, retrieval, TurnEngine(storage), threads)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving = background.submit(storage.serve(self.shop.stop))
 
@@ -70,6 +70,7 @@ class ChatService:
     def close(self) -> None:
         """Ends what runs: each answer is marked interrupted and its readers are told."""
         self.background.run(self._shut_down(), timeout=20)
+        self.shop.writer.close()
         self.shop.threads.shutdown(wait=False)
 
     async def _run(self, turn: Turn, prepare: Prepare | None, events: TurnLog) -> None:

@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage, SystemMessage
 
 from models import conversations
 from models.conversations import OpenedTurn, ReadyDocument
-from models.database import Database
+from models.database import Database, Writer
 from models.events import Answer, Ended, Event, Failed, SourcesFound, Started
 from models.llm_factory import chat_model, default_model_name
 from models.passages import Passage
@@ -52,6 +52,7 @@ class Workshop:
 
     settings: Settings
     database: Database
+    writer: Writer
     storage: SessionStorage
     retrieval: Searcher
     engine: TurnEngine
@@ -63,6 +64,10 @@ class Workshop:
         """Runs what blocks, off the event loop."""
         context = contextvars.copy_context()  # the id of the request stands in the log of the thread too
         return await asyncio.get_running_loop().run_in_executor(self.threads, partial(context.run, function, *args))
+
+    async def write(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Runs `function(connection, *args)` in a transaction, with other writes of this moment."""
+        return await asyncio.wrap_future(self.writer.submit(lambda connection: function(connection, *args)))
 
     def stop(self, token: str) -> None:
         """Stops the turn that holds its lock by this token."""
@@ -111,7 +116,7 @@ class TurnRun:
     async def _open(self) -> OpenedTurn:
         ids = (f"msg_{secrets.token_hex(12)}", f"msg_{secrets.token_hex(12)}")
         ttl = self.settings.MEMORY_TTL_SECONDS
-        opened = await self.shop.in_thread(conversations.open_turn, self.shop.database, self.turn, ids, ttl)
+        opened = await self.shop.write(conversations.open_turn, self.turn, ids, ttl)
         self.emit(Started(self.turn.key.session_id, opened.answer_id))
         return opened
 
@@ -214,7 +219,7 @@ class TurnRun:
             "input_tokens": answer.usage.input_tokens,
             "output_tokens": answer.usage.output_tokens,
         }
-        await self.shop.in_thread(conversations.close_turn, self.shop.database, opened.answer_id, status, values)
+        await self.shop.write(conversations.close_turn, opened.answer_id, status, values)
 
     async def _commit(
         self, lease: Lease, opened: OpenedTurn, rebuilt: list[dict[str, Any]] | None, state: TurnState
