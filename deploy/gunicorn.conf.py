@@ -1,5 +1,6 @@
 """gunicorn's configuration, from the same settings as everything else."""
 
+import gc
 import importlib
 import signal
 import sys
@@ -33,10 +34,14 @@ proc_name = "llm-chat-backend"
 def on_starting(_server: Any) -> None:
     """Imports everything once, before the fork; what connects or starts threads is made after it, by create_app."""
     importlib.import_module("app")
+    gc.freeze()  # what is imported lives for ever: no collection needs to look at it, nor to unshare its memory
 
 
 def post_worker_init(worker: Any) -> None:
     """Ends what still runs some time after SIGTERM, before the arbiter would kill the worker."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # a turn makes thousands of short-lived objects
     stop = signal.getsignal(signal.SIGTERM)
     close = worker.wsgi.extensions["services"].close
 
