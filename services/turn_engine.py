@@ -126,16 +126,17 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         return AIMessage(text, tool_calls=calls, additional_kwargs=thoughts)
 
     async def _stream(self, messages: Sequence[BaseMessage], state: TurnState) -> AIMessageChunk:
-        whole: AIMessageChunk | None = None
+        chunks: list[AIMessageChunk] = []
         async for chunk in self.model.astream(messages):
             if reasoning := chunk.additional_kwargs.get(REASONING):
                 state.reasoning.append(reasoning)
                 state.emit(Reasoning(reasoning))
             if text := chunk.text:
                 state.say(text)
-            whole = cast("AIMessageChunk", chunk if whole is None else whole + chunk)
-        if whole is None:
+            chunks.append(cast(AIMessageChunk, chunk))
+        if not chunks:
             raise UpstreamError(upstream=state.model or "model")
+        whole = chunks[0] + chunks[1:]
         if usage := whole.usage_metadata:
             state.usage = Usage(
                 state.usage.input_tokens + usage["input_tokens"], state.usage.output_tokens + usage["output_tokens"]
