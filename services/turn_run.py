@@ -100,7 +100,7 @@ class TurnRun:
         try:
             opened = await self._open()
             memory = await self._memory(lease, opened)
-            state, messages = self._prepare(lease, opened, memory or lease.turns)
+            state, messages = self._prepare(lease, opened, lease.turns if memory is None else memory)
             status, error = await self._answer(messages, state, lease.token)
             answer = self._result(opened, state)
             if not opened.conversation.temporary:

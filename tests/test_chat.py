@@ -252,6 +252,17 @@ def test_a_memory_that_lags_behind_sql_is_rebuilt(server: Server, scripted: Upst
     assert [m["content"] for m in scripted.requests[-1].messages[1:]] == ["一", "回声: 一", "二", "回声: 二", "三"]
 
 
+def test_a_memory_that_outlived_its_messages_is_not_used(server: Server, scripted: Upstream, session: str) -> None:
+    server.chat("我叫小明", session)
+    with redis.Redis.from_url(server.redis_url) as client:
+        key = f"memory:local/{session}"
+        old = client.dump(key)
+        server.api.post("clear_current_chat_history", json={"session_id": session})
+        client.restore(key, 3_600_000, old, replace=True)  # as after a restart of Redis from an old snapshot
+    server.chat("我叫什么？", session)
+    assert [m["content"] for m in scripted.requests[-1].messages[1:]] == ["我叫什么？"]
+
+
 def test_a_temporary_session_leaves_no_content_in_sql(server: Server, scripted: Upstream, session: str) -> None:
     server.chat("阅后即焚", session, temporary=True, system_prompt="你是间谍")
     server.chat("还记得吗", session)

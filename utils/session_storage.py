@@ -38,7 +38,7 @@ WORKER_TTL_MS = 6_000
 
 _BEGIN = """
 local holder = redis.call('GET', KEYS[1])
-if holder then
+if holder and holder ~= ARGV[1] then  -- it is ours when the answer to a first attempt got lost
   local worker = string.match(holder, '^[^:]+')
   if redis.call('EXISTS', 'worker:' .. worker) == 1 then return {0} end
 end
