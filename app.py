@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response, g, redirect, request
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
@@ -79,6 +79,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(ChatError, _problem)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(Exception, _unexpected)
+    app.config["OPENAPI_HTML_STRING"] = '<meta http-equiv="refresh" content="0; url=/docs/swagger">'  # the only viewer
+    app.add_url_rule("/", endpoint="index", view_func=lambda: redirect("/docs/swagger"))
     for blueprint in blueprints:
         app.register_api(blueprint)
     return app

@@ -10,6 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from models.database import Database
+from models.migrations import is_current
 from utils.settings import load_settings
 
 settings = load_settings()
@@ -32,8 +34,15 @@ proc_name = "llm-chat-backend"
 
 
 def on_starting(_server: Any) -> None:
-    """Imports everything once, before the fork; what connects or starts threads is made after it, by create_app."""
+    """Imports everything once, before the fork; what connects or starts threads is made after it, by create_app.
+
+    Ends at once where the database has not been migrated: workers could only refuse one after the other.
+    """
     importlib.import_module("app")
+    database = Database(settings.database_url)
+    if not is_current(database.engine):
+        raise SystemExit("The database schema is behind. Run `python -m models.migrations` first.")
+    database.close()
     gc.freeze()  # what is imported lives for ever: no collection needs to look at it, nor to unshare its memory
 
 
@@ -57,5 +66,5 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """Says goodbye to the stores, so that no other worker waits for this one."""
-    if worker.wsgi is not None:
+    if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions["services"].close()

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from models.chat_stream import REASONING, AnswerReader, read_choices
 from models.providers import ModelOptions
 from utils import http_client
-from utils.errors import ChatError, UpstreamError, UpstreamTimeout
+from utils.errors import ChatError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class OpenAIChat(ChatOpenAI):
         except (ClientError, OSError) as error:
             log.warning("%s cannot be reached: %r", self._name, error)
             status = 0 if isinstance(error, ClientConnectionError) else 500
-            return Refusal(UpstreamError(upstream=self._name), http_client.retry_pause(retry, status, {}))
+            return Refusal(UpstreamUnreachable(upstream=self._name), http_client.retry_pause(retry, status, {}))
         if response.status < 300:
             if body.get("stream"):
                 _sends_usage.setdefault(self._url, "stream_options" in body)

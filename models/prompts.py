@@ -66,19 +66,20 @@ def place(filename: str, page: int | None, language: Language) -> str:
 
 
 def passages_block(passages: Sequence[Passage], language: Language, first: int = 1) -> str:
-    """Passages as a model reads them, numbered from `first`: a line `[n] file, page`, and below it headings and text.
+    """Passages as a model reads them, numbered from `first`: a line `[n] file, page · headings`, and below it the text.
 
-    Summaries come last and have no number, since they may not be cited.
+    Summaries come first and have no number, since they may not be cited.
     """
     numbered = enumerate((passage for passage in passages if not passage.summary), first)
-    blocks = [f"[{number}] {_block(passage, language)}" for number, passage in numbered]
     heads = {"en": "Summary of", "zh": "摘要："}
-    blocks += [f"{heads[language]} {_block(passage, language)}" for passage in passages if passage.summary]
+    blocks = [f"{heads[language]} {_block(passage, language)}" for passage in passages if passage.summary]
+    blocks += [f"[{number}] {_block(passage, language)}" for number, passage in numbered]
     return "\n\n".join(blocks)
 
 
 def _block(passage: Passage, language: Language) -> str:
-    return "\n".join(filter(None, (place(passage.filename, passage.page, language), passage.context, passage.text)))
+    where = place(passage.filename, passage.page, language)
+    return f"{' · '.join([where, *passage.context.splitlines()])}\n{passage.text}"
 
 
 def attachment_block(attachment: Attachment, language: Language) -> str:

@@ -31,7 +31,11 @@ def with_document(documents: DocumentService, document_id: str) -> Prepare:
     """The document is searchable when the turn runs; until then its progress is told."""
 
     async def prepare(turn: Turn, emit: Callable[[Event], None]) -> Turn:
-        document = await documents.wait(document_id, lambda seen: emit(DocumentProgress(seen.id, seen.stage, seen.progress)))
+        def tell(seen: Document) -> None:
+            if seen.failure is None:
+                emit(DocumentProgress(seen.id, seen.stage, seen.progress))
+
+        document = await documents.wait(document_id, tell)
         if document.failure is not None:
             raise document.failure
         message = turn.message.strip() or SUMMARISE[turn.language]

@@ -21,6 +21,7 @@ PASSAGE_WIDTH = 400  # what is embedded and quoted: a few sentences
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _TITLE = re.compile(r".{0,59}[^。！？；：，、.!?;:,…]")
+_SECTION = re.compile(r"\s*(?:第[一二三四五六七八九十百\d]+[章节節条條编編部篇]|(?i:chapter|section|part)\s+[\dIVX])")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)、])\s")
 
 _CLOSERS = "[\"'”’」』）)】\\]]*+"
@@ -76,7 +77,8 @@ class _Outline:
     def open(self, text: str) -> None:
         """A document's first line is its title, above all headings, unless it is marked otherwise or is a sentence."""
         first, _, rest = text.strip().partition("\n")
-        if rest and _kind(first) == "prose" and not _LIST_ITEM.match(first) and _TITLE.fullmatch(first.strip()):
+        named = _TITLE.fullmatch(first.strip()) and not (_LIST_ITEM.match(first) or _SECTION.match(first))
+        if rest and named and _kind(first) == "prose":
             self.levels = [(0, first.strip())]
 
     def enter(self, line: str) -> None:

@@ -34,7 +34,7 @@ class TurnLog:
             match numbered[1]:
                 case Failed(error):
                     raise error
-                case Started() | DocumentProgress():
+                case Started() | DocumentProgress(stage="queued" | "extracting"):  # a file may yet be unreadable
                     self._seen.append(numbered)
                 case _:
                     self._seen.append(numbered)

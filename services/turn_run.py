@@ -26,7 +26,7 @@ from services.citations import sources_of
 from services.history import estimate_tokens, fit, from_stored, to_messages, user_message
 from services.tools import all_tools
 from services.turn_engine import TurnEngine, TurnState
-from utils.errors import ChatError, Language, StoreUnavailable
+from utils.errors import ChatError, InvalidField, Language, StoreUnavailable
 from utils.metrics import FIRST_TOKEN, TURNS
 from utils.session_storage import MEMORY_TURNS, Lease, SessionStorage
 from utils.settings import Settings
@@ -95,6 +95,8 @@ class TurnRun:
 
     async def run(self) -> None:
         """Raises ChatError when the turn cannot begin, or its answer cannot be stored."""
+        if estimate_tokens(self.turn.message) > self.settings.LLM_CONTEXT_TOKENS:
+            raise InvalidField(errors=[{"field": "message", "message": "longer than the model's window"}])
         lease = await self.shop.storage.begin(str(self.turn.key))
         committed = False
         try:

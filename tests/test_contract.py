@@ -1,6 +1,9 @@
 """Errors, statuses and headers that clients may rely on."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 from fakes.dashscope import DashScope
 from fakes.replies import status
 from fakes.upstream import Upstream
-from fixtures.server import MakeServer, Server
+from fixtures.server import ROOT, MakeServer, Server
 
 JSON = {"Content-Type": "application/json"}
 
@@ -164,6 +167,30 @@ def test_the_log_holds_no_keys_and_no_lines_of_clients(server: Server) -> None:
     assert "sk-test-secret" not in server.log
     assert not any(line.startswith("FORGED") for line in server.log.splitlines())
     assert "秘密的问题" not in server.log
+
+
+def test_a_message_beyond_the_models_window_is_422(server: Server) -> None:
+    errors = problem(server.api.post("chat", json={"message": "长" * 40_000}), 422, "invalid_field")["errors"]
+    assert errors[0]["field"] == "message"
+
+
+@pytest.mark.parametrize("code", [401, 404])
+def test_a_model_that_refuses_us_is_told_apart(server: Server, scripted: Upstream, code: int) -> None:
+    scripted.reply(status(code, "sk-live-secret"))
+    body = problem(server.api.post("chat", json={"message": "你好"}), 502, "upstream_rejected")
+    assert str(code) in body["detail"] and "secret" not in str(body)
+
+
+def test_a_web_server_on_an_old_database_ends_at_once(server: Server, tmp_path: Path) -> None:
+    env = {**server.env, "PORT": "0", "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "app:create_app()"]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0 and "models.migrations" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_the_address_itself_leads_to_the_documentation(server: Server) -> None:
+    page = httpx.get(server.url, follow_redirects=True)
+    assert page.status_code == 200 and "swagger" in page.text.lower() and "https://" not in page.text
 
 
 def test_the_description_names_every_address(server: Server) -> None:

@@ -1,6 +1,7 @@
 """Documents and pictures over HTTP, from upload to the answer that cites them."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -72,15 +73,31 @@ def test_without_a_key_the_answer_quotes_page_13_and_only_in_its_session(offline
     assert again["sources"][0]["page"] == 13  # documents stay when the history is cleared
 
 
+def test_every_quote_stands_on_the_page_that_is_named(offline_server: Server, session: str) -> None:
+    server = offline_server
+    for name, data in (("员工手册.pdf", handbook()), ("周报.txt", "本周完成了采购流程的培训。".encode())):
+        upload(server, session, name, data)
+    for question in ("年假有几天？", "采购事项由谁审批？", "请总结一下"):
+        answer = server.chat(question, session)
+        for source in answer["sources"]:
+            hits = server.api.post("documents/search", json={"session_id": session, "query": source["quote"], "k": 50})
+            texts = [hit["text"] for hit in hits.json()["results"] if hit["page"] == source["page"]]
+            assert any(source["quote"] in text for text in texts)
+        for block in re.findall(r"((?:> .*\n)+)>? ?\n?> — (.*?)(?:，第 (\d+) 页.*?)? \[", answer["response"]):
+            said, file, page = block
+            passages = server.api.post("documents/search", json={"session_id": session, "query": said, "k": 50}).json()
+            same = [p["text"] for p in passages["results"] if p["filename"] == file and str(p["page"] or "") == page]
+            lines = [line.removeprefix("> ").rstrip("…") for line in said.splitlines() if line.strip("> ")]
+            assert all(any(line in text for text in same) for line in lines), (said, file, page)
+
+
 def test_the_agent_searches_and_cites(server: Server, scripted: Upstream, session: str) -> None:
     upload(server, session, "员工手册.pdf", handbook())
     scripted.reply(tool_call("search_documents", {"query": "带薪年假"}))
     scripted.reply("十五天 [1]。")
     events = server.events("chat", json={"message": "年假几天？", "session_id": session, "stream": True})
     result = next(event["data"] for event in events if event["type"] == "tool_result")
-    assert (
-        result["status"] == "ok" and result["result"].startswith("[1] 员工手册.pdf，第 13 页") and LEAVE in result["result"]
-    )
+    assert result["status"] == "ok" and "[1] 员工手册.pdf，第 13 页" in result["result"] and LEAVE in result["result"]
     sources = next(event["data"]["sources"] for event in events if event["type"] == "sources")
     assert [(source["page"], source["cited"]) for source in sources] == [(13, True)]
     assert sources == events[-1]["data"]["sources"]

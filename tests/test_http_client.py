@@ -6,7 +6,7 @@ import pytest
 
 from fakes.upstream import Upstream
 from utils import http_client
-from utils.errors import UpstreamBusy, UpstreamError, UpstreamTimeout
+from utils.errors import UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout
 
 
 def test_there_is_one_session_per_loop_and_it_is_closed_with_it() -> None:
@@ -59,7 +59,7 @@ def test_proxies_of_the_environment_are_not_used(upstream: Upstream, monkeypatch
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, UpstreamError),
+        (400, UpstreamRejected),
         (500, UpstreamError),
         (429, UpstreamBusy),
         (503, UpstreamBusy),

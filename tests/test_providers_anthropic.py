@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from fakes.replies import cut, empty, event, hang, html, raw, reasoning, status, text, tool_call
 from fakes.upstream import Request, Upstream, refusing_url
 from models.providers import ModelOptions, anthropic
-from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamTimeout
+from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout
 from utils.settings import Settings
 
 KEY = "sk-ant-api03-0123456789"
@@ -115,7 +115,7 @@ def test_sync_invoke_answers_and_fails_alike(upstream: Upstream) -> None:
 
 ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 FAULTS = {
-    "401": ((status(401),), UpstreamError),
+    "401": ((status(401),), UpstreamRejected),
     "429": ((status(429, retry_after="30"),), UpstreamBusy),
     "500": ((status(500, f"Traceback {KEY}", "text/plain"),), UpstreamError),
     "503": ((status(503, retry_after="9"),), UpstreamBusy),

@@ -19,7 +19,7 @@ from fakes.upstream import Upstream, refusing_url
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions
 from utils import http_client
-from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamTimeout
+from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 
 KEY = SecretStr("sk-server-0123456789")
 SECRET = "sk-live-9876543210abcdef"
@@ -44,10 +44,10 @@ def fails(model, seen: list[AIMessageChunk] | None = None) -> ChatError:
 
 
 STATUSES = [
-    (status(400), UpstreamError),
-    (status(401), UpstreamError),
-    (status(403), UpstreamError),
-    (status(404), UpstreamError),
+    (status(400), UpstreamRejected),
+    (status(401), UpstreamRejected),
+    (status(403), UpstreamRejected),
+    (status(404), UpstreamRejected),
     (status(500, UGLY, "text/plain"), UpstreamError),
     (status(502), UpstreamError),
     (status(504), UpstreamTimeout),
@@ -68,7 +68,7 @@ def test_a_status_becomes_our_error(upstream: Upstream, answer, kind) -> None:
 
 def test_a_redirect_is_not_followed(upstream: Upstream) -> None:
     upstream.reply(status(307, location=f"{upstream.url}/chat/completions"))
-    assert type(fails(chat(upstream.url))) is UpstreamError
+    assert isinstance(fails(chat(upstream.url)), UpstreamError)
     assert len(upstream.requests) == 1
 
 
@@ -94,7 +94,7 @@ STREAMS = {
 @pytest.mark.parametrize("parts", STREAMS.values(), ids=STREAMS.keys())
 def test_what_is_no_answer_becomes_an_error(upstream: Upstream, parts) -> None:
     upstream.reply(*parts)
-    assert type(fails(chat(upstream.url))) is UpstreamError
+    assert isinstance(fails(chat(upstream.url)), UpstreamError)
     assert len(upstream.requests) == 1
 
 
@@ -126,16 +126,16 @@ def test_the_same_errors_come_through_an_agent_and_ainvoke(upstream: Upstream) -
 
 def test_a_refused_connection_is_an_upstream_error() -> None:
     with refusing_url() as url:
-        assert type(fails(chat(url))) is UpstreamError
+        assert type(fails(chat(url))) is UpstreamUnreachable
 
 
 def test_a_host_without_address_is_an_upstream_error() -> None:
-    assert type(fails(chat("http://no-such-host.invalid/v1"))) is UpstreamError
+    assert type(fails(chat("http://no-such-host.invalid/v1"))) is UpstreamUnreachable
 
 
 @pytest.mark.parametrize("url", ["not a url", "ftp://127.0.0.1/v1", "http://127.0.0.1:99999/v1", ""])
 def test_a_url_that_is_none_is_an_upstream_error(url: str) -> None:
-    assert type(fails(chat(url))) is UpstreamError
+    assert type(fails(chat(url))) is UpstreamUnreachable
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ ChatError
 │   └── UrlNotAllowed              url_not_allowed
 ├── RateLimited               429
 ├── UpstreamError             502  a model, or a tool's upstream, failed
+│   ├── UpstreamRejected           it answered 4xx: the operator's settings are wrong
+│   └── UpstreamUnreachable
 ├── Unavailable               503
 │   ├── StoreUnavailable           Redis, SQL or the vector store is away
 │   ├── UpstreamBusy               an upstream said 429 or 503
@@ -82,13 +84,19 @@ class Forbidden(ChatError):
 
 
 class NotFound(ChatError):
-    """`what` names the kind of thing: a session, a document."""
+    """`what` names the kind of thing: session, document, address."""
 
     status = 404
     code = "not_found"
     title = "Not found"
     en = "There is no such {what}."
-    zh = "找不到该对象（{what}）。"
+    zh = "找不到该{what}。"
+
+    CHINESE: ClassVar[dict[str, str]] = {"session": "会话", "document": "文档", "address": "地址"}
+
+    def message(self, language: Language) -> str:
+        what = str(self.params["what"])
+        return self.zh.format(what=self.CHINESE.get(what, what)) if language == "zh" else self.en.format(what=what)
 
 
 class MethodNotAllowed(ChatError):
@@ -189,6 +197,22 @@ class UpstreamError(ChatError):
     title = "Upstream failed"
     en = "The upstream service failed: {upstream}."
     zh = "上游服务出错：{upstream}。"
+
+
+class UpstreamRejected(UpstreamError):
+    """`status` is the HTTP status of its answer."""
+
+    code = "upstream_rejected"
+    title = "Upstream refused"
+    en = "{upstream} refused the request ({status}). Its key, its address or the name of the model may be wrong."
+    zh = "{upstream} 拒绝了请求（{status}）。密钥、地址或模型名称可能有误。"
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+    title = "Upstream unreachable"
+    en = "The upstream service cannot be reached: {upstream}."
+    zh = "无法连接上游服务：{upstream}。"
 
 
 class Unavailable(ChatError):

@@ -32,8 +32,10 @@ def detect(path: Path, filename: str, allowed: Collection[str] = ()) -> str:
             raise DocumentUnreadable("empty")
         ending = PurePosixPath(filename.lower()).suffix.removeprefix(".")
         form = _recognise(file, head, ending)
-    if form is None or (allowed and not set(allowed) & set(form.endings)):
-        raise UnsupportedType(type=ending or "application/octet-stream")
+    if form is None:  # a name that promises what the content is not says nothing
+        raise UnsupportedType(type=ending if ending and ending not in endings() else "application/octet-stream")
+    if allowed and not set(allowed) & set(form.endings):
+        raise UnsupportedType(type=form.media_type)
     return form.media_type
 
 

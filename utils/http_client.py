@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
-from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamTimeout
+from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout
 
 T = TypeVar("T")
 KEY = re.compile(r"\b(?:sk|pk|tvly|key|api)[-_][\w-]{8,}|(?<=Bearer )\S+", re.IGNORECASE)
@@ -70,6 +70,8 @@ def error_of(status: int, upstream: str, headers: Mapping[str, str]) -> ChatErro
         return UpstreamBusy(upstream=upstream, retry_after=retry_after(headers) or 5)
     if status == 504:
         return UpstreamTimeout(upstream=upstream)
+    if 400 <= status < 500:
+        return UpstreamRejected(upstream=upstream, status=status)
     return UpstreamError(upstream=upstream)
 
 

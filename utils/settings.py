@@ -164,7 +164,10 @@ class Settings(BaseSettings):
     @field_validator("LLM_API_URL", "VISION_MODEL_API_URL", "EMBEDDING_API_URL", "LOCAL_LLM_URL", "DASHSCOPE_API_URL")
     @classmethod
     def _base_url(cls, url: str) -> str:
-        return url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+        url = url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
 
     @field_validator("ALLOWED_FILE_TYPES", "WEB_ALLOWED_HOSTS", mode="before")
     @classmethod

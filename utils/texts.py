@@ -30,6 +30,7 @@ GOES_ON = re.compile(f"[{CJK}0-9A-Za-z，、；：。！？“‘（《〈「『
 NEW_ITEM = re.compile(
     r"第[一二三四五六七八九十百零〇\d]+[章节節条條部篇款项項编編]|[一二三四五六七八九十]+[、.．]|[（(][一二三四五六七八九十\d]+[)）]"
     r"|\d+([.．]\d+)*[.、．)）\s]|[①-⑳•●○■□◆◇▪·※*–-]|附[件录錄表]|[A-Za-z][.)]"
+    r"|[^\s，。；：、:]{1,10}[：:]"  # the label of a field in a form
 )
 FULL_LINE = 24  # columns; a shorter line is a title or a cell, not the middle of a sentence
 
