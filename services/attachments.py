@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from models.documents import Document
 from models.events import DocumentProgress, Event
 from models.prompts import document_block, language_of
 from models.turns import Attachment, Turn
