@@ -18,6 +18,7 @@ from utils.errors import (
     ProviderNotConfigured,
     UpstreamBusy,
     UpstreamError,
+    UpstreamRejected,
     UpstreamTimeout,
 )
 from utils.settings import Settings
@@ -112,7 +113,7 @@ def test_without_a_key_nothing_leaves_the_house(dashscope: DashScope, monkeypatc
     [
         (refusal(429, "Throttling.RateQuota"), UpstreamBusy),
         (refusal(503, "ServiceUnavailable"), UpstreamBusy),
-        (refusal(401, "InvalidApiKey"), UpstreamError),
+        (refusal(401, "InvalidApiKey"), UpstreamRejected),
         (refusal(400, "DataInspectionFailed"), UpstreamError),
         (refusal(500, "InternalError"), UpstreamError),
         (refusal(504, "RequestTimeOut"), UpstreamTimeout),

@@ -10,7 +10,7 @@ import pytest
 from fakes.replies import cut, hang, html, status
 from fakes.upstream import Upstream, refusing_url
 from models.embeddings import Embedder, embedder
-from utils.errors import ChatError, ProviderNotConfigured, UpstreamBusy, UpstreamError, UpstreamTimeout
+from utils.errors import ChatError, ProviderNotConfigured, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout
 from utils.settings import Settings
 
 NAMES = ("EMBEDDING_MODEL", "EMBEDDING_API_URL", "EMBEDDING_API_KEY", "LLM_API_URL", "LLM_API_KEY", "DASHSCOPE_API_KEY")
@@ -124,7 +124,7 @@ def test_a_model_without_any_api_is_a_fault_of_the_settings() -> None:
     [
         (status(429, retry_after="7"), UpstreamBusy),
         (status(503), UpstreamBusy),
-        (status(401), UpstreamError),
+        (status(401), UpstreamRejected),
         (status(500), UpstreamError),
         (status(504), UpstreamTimeout),
         (html(), UpstreamError),

@@ -59,7 +59,8 @@ def test_proxies_of_the_environment_are_not_used(upstream: Upstream, monkeypatch
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, UpstreamRejected),
+        (400, UpstreamError),
+        (401, UpstreamRejected),
         (500, UpstreamError),
         (429, UpstreamBusy),
         (503, UpstreamBusy),

@@ -44,7 +44,7 @@ def fails(model, seen: list[AIMessageChunk] | None = None) -> ChatError:
 
 
 STATUSES = [
-    (status(400), UpstreamRejected),
+    (status(400), UpstreamError),
     (status(401), UpstreamRejected),
     (status(403), UpstreamRejected),
     (status(404), UpstreamRejected),

@@ -15,7 +15,7 @@ ChatError
 │   └── UrlNotAllowed              url_not_allowed
 ├── RateLimited               429
 ├── UpstreamError             502  a model, or a tool's upstream, failed
-│   ├── UpstreamRejected           it answered 4xx: the operator's settings are wrong
+│   ├── UpstreamRejected           it answered 401, 403 or 404: settings are wrong
 │   └── UpstreamUnreachable
 ├── Unavailable               503
 │   ├── StoreUnavailable           Redis, SQL or the vector store is away

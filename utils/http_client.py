@@ -70,7 +70,7 @@ def error_of(status: int, upstream: str, headers: Mapping[str, str]) -> ChatErro
         return UpstreamBusy(upstream=upstream, retry_after=retry_after(headers) or 5)
     if status == 504:
         return UpstreamTimeout(upstream=upstream)
-    if 400 <= status < 500:
+    if status in (401, 403, 404):
         return UpstreamRejected(upstream=upstream, status=status)
     return UpstreamError(upstream=upstream)
 
