@@ -190,11 +190,15 @@ def tools(query: schemas.ToolsQuery) -> dict[str, Any]:
     return {"tools": native_format.tools(services().chat.tools(owner(), query.session_id, language()))}
 
 
+def health_report() -> tuple[dict[str, Any], int]:
+    report = services().health.report()
+    return report, 503 if report["status"] == "down" else 200
+
+
 @native.get("/health", tags=[OTHER], responses={200: schemas.HealthView})
 def health() -> tuple[dict[str, Any], int]:
     """The state of the parts; 503 when no turn could be served."""
-    report = services().health.report()
-    return report, 503 if report["status"] == "down" else 200
+    return health_report()
 
 
 @native.get("/health/live", tags=[OTHER])
@@ -206,8 +210,7 @@ def live() -> dict[str, str]:
 @native.get("/health/ready", tags=[OTHER], responses={200: schemas.HealthView})
 def ready() -> tuple[dict[str, Any], int]:
     """Whether turns can be served."""
-    report = services().health.report()
-    return report, 503 if report["status"] == "down" else 200
+    return health_report()
 
 
 blueprints = (native,)

@@ -24,6 +24,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langsmith import set_runtime_overrides
 from pydantic import BaseModel, ValidationError
 
+from models.chat_stream import REASONING
 from models.events import Chunk, Event, FinishReason, Reasoning, ToolCall, ToolCalled, ToolReturned, ToolStatus, Usage
 from models.passages import Passage
 from models.prompts import NO_TOOLS, passages_block
@@ -35,7 +36,6 @@ from utils.session_storage import SessionStorage
 
 log = logging.getLogger(__name__)
 
-REASONING = "reasoning_content"  # where all providers put a model's thoughts
 BROKEN = "invalid_json"  # the one argument of a call whose arguments could not be read
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 NO_ANSWER = {

@@ -57,7 +57,7 @@ class Workshop:
     retrieval: Searcher
     engine: TurnEngine
     threads: ThreadPoolExecutor
-    running: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # by token, while the engine works
+    running: dict[str, asyncio.Task[Any] | None] = field(default_factory=dict)  # by token; a task while the engine works
     stopping: set[str] = field(default_factory=set)  # tokens of turns that are to stop
 
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
@@ -71,8 +71,10 @@ class Workshop:
 
     def stop(self, token: str) -> None:
         """Stops the turn that holds its lock by this token."""
+        if token not in self.running:  # it has ended meanwhile
+            return
         self.stopping.add(token)
-        if task := self.running.get(token):
+        if task := self.running[token]:
             task.cancel()
 
     def tool_context(self, key: SessionKey, documents: Sequence[ReadyDocument], language: Language) -> ToolContext:
@@ -91,13 +93,15 @@ class TurnRun:
         self.shop, self.turn, self.emit = workshop, turn, emit
         self.settings = workshop.settings
         self.started = time.perf_counter()
-        self.first_token: float | None = None
+        self.question = user_message(turn.message, turn.attachments)
+        self.silent = True  # until the model's first event
 
     async def run(self) -> None:
         """Raises ChatError when the turn cannot begin, or its answer cannot be stored."""
         if estimate_tokens(self.turn.message) > self.settings.LLM_CONTEXT_TOKENS:
             raise InvalidField(errors=[{"field": "message", "message": "longer than the model's window"}])
         lease = await self.shop.storage.begin(str(self.turn.key))
+        self.shop.running[lease.token] = None
         committed = False
         try:
             opened = await self._open()
@@ -105,10 +109,12 @@ class TurnRun:
             state, messages = self._prepare(lease, opened, lease.turns if memory is None else memory)
             status, error = await self._answer(messages, state, lease.token)
             answer = self._result(opened, state)
+            said = state.transcript()
             if not opened.conversation.temporary:
-                await self._store(opened, status, state, answer)
-            committed = await self._commit(lease, opened, memory, state)
+                await self._store(opened, status, said, answer)
+            committed = await self._commit(lease, opened, memory, said)
         finally:
+            del self.shop.running[lease.token]
             self.shop.stopping.discard(lease.token)
             if not committed:
                 await self.shop.storage.release(lease)
@@ -136,29 +142,25 @@ class TurnRun:
             return self.turn.system_prompt
         return lease.system_prompt if opened.conversation.temporary else opened.conversation.system_prompt
 
-    def _question(self) -> dict[str, Any]:
-        return user_message(self.turn.message, self.turn.attachments)
-
     def _prepare(
         self, lease: Lease, opened: OpenedTurn, turns: Sequence[dict[str, Any]]
     ) -> tuple[TurnState, list[BaseMessage]]:
         """The messages for the model, as many as fit into its window, and the state in which the turn starts."""
-        question = self._question()
         names = [document.filename for document in opened.documents]
         system = system_prompt(self._own_prompt(lease, opened), names, self.turn.context)
-        fixed = estimate_tokens(system + question["content"])
+        fixed = estimate_tokens(system + self.question["content"])
         shown = fit(turns, int(self.settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)
         used = fixed + sum(estimate_tokens(message["content"]) for turn in shown for message in turn["messages"])
         room = int(self.settings.LLM_CONTEXT_TOKENS * (1 - ANSWER_SHARE)) - used
         context = self.shop.tool_context(self.turn.key, opened.documents, language_of(self.turn.message))
         folder = self.settings.UPLOAD_DIR if self.settings.LLM_VISION else None
-        messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [question]}], folder)]
+        messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [self.question]}], folder)]
         return TurnState(context, self._emit_answer, room), messages
 
     def _emit_answer(self, event: Event) -> None:
-        if self.first_token is None:
-            self.first_token = time.perf_counter() - self.started
-            FIRST_TOKEN.observe(self.first_token)
+        if self.silent:
+            self.silent = False
+            FIRST_TOKEN.observe(time.perf_counter() - self.started)
         self.emit(event)
 
     async def _answer(
@@ -184,7 +186,7 @@ class TurnRun:
             log.exception("The agent broke")
             return "failed", ChatError()
         finally:
-            self.shop.running.pop(token, None)
+            self.shop.running[token] = None
         return "complete", None
 
     async def _run_engine(self, messages: Sequence[BaseMessage], state: TurnState) -> None:
@@ -208,11 +210,10 @@ class TurnRun:
             extra=self.turn.extra,
         )
 
-    async def _store(self, opened: OpenedTurn, status: MessageStatus, state: TurnState, answer: Answer) -> None:
-        steps = state.transcript()
+    async def _store(self, opened: OpenedTurn, status: MessageStatus, said: list[dict[str, Any]], answer: Answer) -> None:
         values = {
             "content": answer.response,
-            "steps": steps if len(steps) > 1 else [],
+            "steps": said if len(said) > 1 else [],
             "reasoning": answer.reasoning,
             "sources": [asdict(source) for source in answer.sources],
             "tool_calls": [asdict(call) for call in answer.tool_calls],
@@ -224,10 +225,10 @@ class TurnRun:
         await self.shop.write(conversations.close_turn, opened.answer_id, status, values)
 
     async def _commit(
-        self, lease: Lease, opened: OpenedTurn, rebuilt: list[dict[str, Any]] | None, state: TurnState
+        self, lease: Lease, opened: OpenedTurn, rebuilt: list[dict[str, Any]] | None, said: list[dict[str, Any]]
     ) -> bool:
         """Writes the memory and frees the lock; False when the lock may still be held."""
-        turn = {"seq": opened.previous_seq + 2, "messages": [self._question(), *state.transcript()]}
+        turn = {"seq": opened.previous_seq + 2, "messages": [self.question, *said]}
         prompt = self._own_prompt(lease, opened) if opened.conversation.temporary else ""
         try:
             kept = await self.shop.storage.commit(lease, turn, rebuilt=rebuilt, system_prompt=prompt)

@@ -1,5 +1,6 @@
 """Several workers, many clients, and workers that die."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -88,6 +89,9 @@ def test_sigterm_lets_answers_finish(make_server: MakeServer, scripted: Upstream
         turn = pool.submit(server.chat, "讲", "s")
         assert scripted.arrived(1)[0].hanging.wait(10)
         stopped = pool.submit(server.stop, "web")
+        with contextlib.suppress(httpx.TransportError):  # until nothing is accepted any more
+            while httpx.get(f"{server.url}/api/v1/health/live", timeout=1):
+                pass
         scripted.release()
         assert turn.result()["response"] == "前半后半"
         assert stopped.result() == 0
