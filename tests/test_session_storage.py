@@ -62,6 +62,18 @@ def test_waiting_ends_with_turn_in_progress(redis_url: str) -> None:
     run(test)
 
 
+def test_the_lock_of_a_worker_that_has_just_started_is_not_free(redis_url: str) -> None:
+    async def test() -> None:
+        started = SessionStorage(redis_url, ttl=3600, lock_ttl=300, wait=0)  # its heart has not beaten yet
+        async with worker(redis_url, wait=0) as other:
+            await started.begin(KEY)
+            with pytest.raises(TurnInProgress):
+                await other.begin(KEY)
+        await started.close()
+
+    run(test)
+
+
 def test_the_lock_of_a_dead_worker_is_free(redis_url: str) -> None:
     async def test() -> None:
         async with worker(redis_url) as one, worker(redis_url, wait=0) as other:

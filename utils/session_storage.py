@@ -104,6 +104,7 @@ class SessionStorage:
         self._commit = self.redis.register_script(_COMMIT)
         self._release = self.redis.register_script(_RELEASE)
         self._unreleased: set[tuple[str, str]] = set()
+        self._announced = False
 
     async def begin(self, key: str) -> Lease:
         """Takes the session's lock and reads its memory. Waits for a running turn; raises TurnInProgress after `wait`."""
@@ -113,6 +114,8 @@ class SessionStorage:
         deadline, pause = loop.time() + self.wait, 0.005
         while True:
             with translated():
+                if not self._announced:  # or the lock of a worker that has just started would count as a dead one's
+                    await self._announce()
                 reply = await self._begin(keys=names, args=(token, self.lock_ttl))
             if reply[0]:
                 turns = [orjson.loads(turn) for turn in reply[1]]
@@ -185,10 +188,14 @@ class SessionStorage:
             tasks.create_task(self._beat())
             tasks.create_task(self._listen(on_stop))
 
+    async def _announce(self) -> None:
+        await self.redis.set(f"worker:{self.worker_id}", 1, px=WORKER_TTL_MS)
+        self._announced = True
+
     async def _beat(self) -> None:
         while True:
             try:
-                await self.redis.set(f"worker:{self.worker_id}", 1, px=WORKER_TTL_MS)
+                await self._announce()
                 await self._release_all()
             except (RedisError, OSError, StoreUnavailable) as error:
                 log.warning("Redis is away: %s", error)
