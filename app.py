@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from models.migrations import is_current
-from routes import blueprints, language
+from routes import blueprints
 from services.wiring import Services
 from utils.errors import (
     BadRequest,
@@ -29,6 +29,7 @@ from utils.errors import (
 )
 from utils.logs import configure_logging, request_id_var
 from utils.settings import ROOT, VERSION, Settings, load_settings
+from views.common import language
 
 log = logging.getLogger("chat.requests")
 

@@ -96,6 +96,9 @@ messages = Table(
     Column("id", String(40), primary_key=True),
     Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("seq", Integer, nullable=False),
+    Column("parent_id", String(40)),  # the message before it on its branch; it may be gone
+    Column("active", Boolean, nullable=False, default=True),  # on the branch that is shown
+    Column("client_id", String(128), nullable=False, default=""),  # what a client called its question
     Column("role", String(16), nullable=False),
     Column("content", Text, nullable=False, default=""),
     Column("status", String(16), nullable=False, default="complete"),
@@ -134,6 +137,20 @@ documents = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "conversation_id", "created_at"),
     Index(None, "status", "updated_at"),
+)
+
+user_configs = Table(
+    "user_configs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner_id", ForeignKey("owners.id", ondelete="CASCADE"), nullable=False),
+    Column("user_identifier", String(128), nullable=False),
+    Column("current_model_type", String(64), nullable=False, default=""),
+    Column("max_tokens", Integer),
+    Column("custom_api_url", String(2000), nullable=False, default=""),
+    Column("custom_model", String(200), nullable=False, default=""),
+    Column("custom_api_key", Text, nullable=False, default=""),  # encrypted
+    UniqueConstraint("owner_id", "user_identifier"),
 )
 
 

@@ -1,27 +1,36 @@
-"""The events of one turn on their way from the engine, on the event loop, to the view that shows them, in its thread."""
+"""The events of one turn on their way from the event loop to the view that shows them, in its thread."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
 from models.events import Answer, DocumentProgress, Ended, Event, Failed, Started
+from utils.errors import Unavailable
 
 HEARTBEAT_SECONDS = 10  # clients are promised one every 15
-Numbered = tuple[int, Event]
+Numbered = tuple[str, Event]  # the event's id, `<message id>:<place in the turn>`, and the event
+
+
+def event_id(message_id: str, number: int) -> str:
+    return f"{message_id}:{number}"
 
 
 class TurnLog:
-    """Written from the event loop, read by one other thread. An event's number is its place in the turn."""
+    """Written from the event loop, read by one other thread, which calls `leave` when it stops reading."""
 
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Numbered] = SimpleQueue()
+    def __init__(self, message_id: str, on_leave: Callable[[], object] = lambda: None) -> None:
+        self.message_id = message_id
+        self.leave = on_leave
+        self._queue: SimpleQueue[Numbered | None] = SimpleQueue()
         self._seen: list[Numbered] = []
-        self._count = 0
 
-    def append(self, event: Event) -> None:
+    def put(self, number: int, event: Event) -> None:
         """Adds an event; the reader sees it at once."""
-        self._queue.put((self._count, event))
-        self._count += 1
+        self._queue.put((event_id(self.message_id, number), event))
+
+    def close(self) -> None:
+        """Sends the reader away, although the turn has not ended."""
+        self._queue.put(None)
 
     def wait_for_model(self, seconds: float) -> None:
         """Waits for the model's first event, at most so long. Raises the error of a turn that failed before it."""
@@ -31,8 +40,12 @@ class TurnLog:
                 numbered = self._queue.get(timeout=left)
             except Empty:
                 return
+            if numbered is None:
+                self._queue.put(None)
+                return
             match numbered[1]:
                 case Failed(error):
+                    self.leave()
                     raise error
                 case Started() | DocumentProgress(stage="queued" | "extracting"):  # a file may yet be unreadable
                     self._seen.append(numbered)
@@ -44,24 +57,35 @@ class TurnLog:
         """All events, in batches of what has arrived meanwhile; an empty batch when nothing came for 10 s."""
         batch, self._seen = self._seen, []
         while True:
-            try:
-                batch = batch or [self._queue.get(timeout=HEARTBEAT_SECONDS)]
-                while not self._queue.empty():
-                    batch.append(self._queue.get_nowait())
-            except Empty:
-                pass
-            yield batch
-            if batch and isinstance(batch[-1][1], Ended | Failed):
+            going = self._gather(batch)
+            if batch or going:
+                yield batch
+            if not going or (batch and isinstance(batch[-1][1], Ended | Failed)):
                 return
             batch = []
 
+    def _gather(self, batch: list[Numbered]) -> bool:
+        """Adds what has arrived, and waits for it if that is nothing; False when the log was closed."""
+        try:
+            while not batch or not self._queue.empty():
+                numbered = self._queue.get(timeout=HEARTBEAT_SECONDS)
+                if numbered is None:
+                    return False
+                batch.append(numbered)
+        except Empty:
+            pass
+        return True
+
     def answer(self) -> Answer:
         """The whole turn, once it has ended. Raises its error if it failed."""
-        for batch in self.batches():
-            for _, event in batch:
-                match event:
-                    case Ended(answer):
-                        return answer
-                    case Failed(error):
-                        raise error
-        raise AssertionError("a turn ends with Ended or Failed")
+        try:
+            for batch in self.batches():
+                for _, event in batch:
+                    match event:
+                        case Ended(answer):
+                            return answer
+                        case Failed(error):
+                            raise error
+        finally:
+            self.leave()
+        raise Unavailable()  # the log was closed

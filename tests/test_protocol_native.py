@@ -39,9 +39,10 @@ ANSWER = Answer(
 def render(*batches: list[Event], language: Language = "en") -> list[str]:
     numbered, place = [], 0
     for batch in batches:
-        numbered.append([(place + offset, event) for offset, event in enumerate(batch)])
+        numbered.append([(f"msg_1:{place + offset}", event) for offset, event in enumerate(batch)])
         place += len(batch)
-    return b"".join(native.stream(numbered, language)).decode().split("\n\n")[:-1]
+    lines = b"".join(native.stream(numbered, language)).decode().split("\n\n")[:-1]
+    return lines[:-1] if lines[-1] == "retry: 1000" else lines
 
 
 def data(line: str) -> dict[str, Any]:
@@ -121,3 +122,8 @@ def test_an_error_says_it_in_the_language_of_the_reader() -> None:
         "data": {"message": "The upstream service did not answer in time: qwen.", "code": "upstream_timeout"},
     }
     assert chinese["data"]["message"] == "上游服务未及时响应：qwen。"
+
+
+def test_a_stream_without_an_end_asks_its_reader_to_come_back() -> None:
+    assert b"".join(native.stream([[]], "en")) == b": keep-alive\n\nretry: 1000\n\n"
+    assert b"retry:" not in b"".join(native.stream([[("msg_1:0", Started("s", "msg_1")), ("msg_1:1", Ended(ANSWER))]], "en"))

@@ -24,5 +24,5 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("chat", "models", "services", "utils", "app", "routes"):
+    for name in ("chat", "models", "services", "utils", "views", "app"):
         logging.getLogger(name).setLevel(level)

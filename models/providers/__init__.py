@@ -13,6 +13,20 @@ from utils.settings import NO_KEY
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model server that a request chose: one of our providers by name (empty: the server's own choice), or a base URL.
+
+    A URL may be somebody else's server: it gets `api_key` and never a key of the settings. `public_only`: a user gave it, so
+    it must not lead to the inner network.
+    """
+
+    provider: str = ""
+    base_url: str = ""
+    api_key: SecretStr = NO_KEY
+    public_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOptions:
     """Which model, and how. None and empty mean the provider's default. Timeouts are in seconds.
 

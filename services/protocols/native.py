@@ -62,21 +62,23 @@ def whole(answer: Answer) -> dict[str, Any]:
     }
 
 
-def stream(batches: Iterable[Sequence[tuple[int, Event]]], language: Language) -> Iterator[bytes]:
+def stream(batches: Iterable[Sequence[tuple[str, Event]]], language: Language) -> Iterator[bytes]:
     """Server-sent events; each has an id that names its turn and its place in it."""
-    message_id = ""
+    ended = False
     for batch in batches:
         parts = []
-        for number, event in batch:
-            if isinstance(event, Started):
-                message_id = event.message_id
-            kind, data = _render(event, language)
-            parts.append(b"id: %s:%d\ndata: %s\n\n" % (message_id.encode(), number, _json({"type": kind, "data": data})))
+        for event_id, event in batch:
+            parts.append(b"id: %s\ndata: %s\n\n" % (event_id.encode(), orjson.dumps(render(event, language))))
+            ended = ended or isinstance(event, Ended | Failed)
         yield b"".join(parts) or HEARTBEAT
+    if not ended:  # nothing happened for long: the client is to come back
+        yield b"retry: 1000\n\n"
 
 
-def _json(value: dict[str, Any]) -> bytes:
-    return orjson.dumps(value)
+def render(event: Event, language: Language) -> dict[str, Any]:
+    """An event as `{"type": …, "data": {…}}`."""
+    kind, data = _render(event, language)
+    return {"type": kind, "data": data}
 
 
 def _render(event: Event, language: Language) -> tuple[str, dict[str, Any]]:
@@ -104,7 +106,7 @@ def _render(event: Event, language: Language) -> tuple[str, dict[str, Any]]:
 def documents(states: Iterable[dict[str, Any] | None]) -> Iterator[bytes]:
     """The states of a document as server-sent events; None becomes a heartbeat."""
     for state in states:
-        yield HEARTBEAT if state is None else b"data: %s\n\n" % _json(state)
+        yield HEARTBEAT if state is None else b"data: %s\n\n" % orjson.dumps(state)
 
 
 def passages(found: Iterable[Passage]) -> list[dict[str, Any]]:

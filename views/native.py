@@ -1,0 +1,120 @@
+"""The native API at /api/v1."""
+
+from typing import Any
+
+from flask import Response, jsonify, send_file
+from pydantic import Field
+
+from models import schemas
+from models.schemas import Upload
+from services.attachments import with_document, with_picture
+from services.protocols import native as native_format
+from views.common import RawForm, answer, language, owner, services, session, streamed
+
+
+class ImageForm(RawForm, schemas.AttachedBody):
+    image: Upload = Field(description="A picture.")
+
+
+class FileForm(RawForm, schemas.AttachedBody):
+    file: Upload = Field(description="A document.")
+
+
+class DocumentsForm(RawForm, schemas.SessionBody):
+    file: list[Upload] = Field(description="One or more documents.", min_length=1)
+    temporary: bool = False
+
+
+def chat(body: schemas.ChatBody) -> Response:
+    """Asks the agent. With `stream: true` the answer comes as server-sent events."""
+    return answer(native_format.parse(body, body.message, owner(), language()), body.stream)
+
+
+def chat_with_image(form: ImageForm) -> Response:
+    """Asks about a picture: its text and a description of it become part of the conversation."""
+    turn = native_format.parse(form, form.message, owner(), language())
+    images = services().images
+    picture = images.store(turn.key, form.image.stream, form.image.filename or "", temporary=form.temporary)
+    return answer(turn, form.stream, with_picture(images, picture))
+
+
+def chat_with_file(form: FileForm) -> Response | tuple[Response, int]:
+    """Asks about a file, which is searchable in this very turn. 202 when reading it takes too long to wait for."""
+    turn = native_format.parse(form, form.message, owner(), language())
+    documents = services().documents
+    document = documents.accept(turn.key, form.file.stream, form.file.filename or "", temporary=form.temporary)
+    if not form.stream and not documents.finishes(document.id, services().settings.FILE_WAIT_SECONDS):
+        waiting = documents.get(owner(), document.id).as_dict(language())
+        return jsonify({"session_id": turn.key.session_id, "document": waiting}), 202
+    return answer(turn, form.stream, with_document(documents, document.id))
+
+
+def clear_current_chat_history(body: schemas.SessionBody) -> dict[str, Any]:
+    """Stops a running turn, empties the memory, hides the messages. System prompt and documents stay."""
+    return services().chat.clear(session(body.session_id))
+
+
+def restore_chat_history(body: schemas.SessionBody) -> dict[str, Any]:
+    """Undoes the last clear."""
+    return services().chat.restore(session(body.session_id))
+
+
+def stop(path: schemas.SessionPath) -> dict[str, Any]:
+    """Ends the generation of an answer, upstream included, whichever worker runs it."""
+    return {"stopped": services().chat.stop(session(path.session_id))}
+
+
+def upload_documents(form: DocumentsForm) -> tuple[Response, int]:
+    """Takes files in; they are read in the background."""
+    uploads = [(file.stream, file.filename or "") for file in form.file]
+    accepted = services().documents.accept_all(session(form.session_id), uploads, temporary=form.temporary)
+    return jsonify({"documents": [document.as_item(language()) for document in accepted]}), 202
+
+
+def list_documents(query: schemas.SessionQuery) -> dict[str, Any]:
+    """The documents of a session, oldest first."""
+    found = services().documents.list(session(query.session_id))
+    return {"documents": [document.as_item(language()) for document in found]}
+
+
+def get_document(path: schemas.DocumentPath) -> dict[str, Any]:
+    """A document with a report of how each page was read."""
+    return services().documents.get(owner(), path.document_id).as_dict(language())
+
+
+def document_events(path: schemas.DocumentPath) -> Response:
+    """The same, as server-sent events, until the document is done."""
+    speech = language()
+    watched = services().documents.watch(owner(), path.document_id)
+    return streamed(native_format.documents(None if document is None else document.as_dict(speech) for document in watched))
+
+
+def document_content(path: schemas.DocumentPath) -> Response:
+    """The file itself, as an attachment."""
+    file, filename, media_type = services().documents.content(owner(), path.document_id)
+    response = send_file(file, media_type, as_attachment=True, download_name=filename)
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+def delete_document(path: schemas.DocumentPath) -> dict[str, Any]:
+    """Deletes a document with its file and its vectors."""
+    services().documents.delete(owner(), path.document_id)
+    return {"id": path.document_id, "deleted": True}
+
+
+def search_documents(body: schemas.SearchBody) -> dict[str, Any]:
+    """Finds passages in the documents of a session, and in no others."""
+    key = session(body.session_id)
+    return {"results": native_format.passages(services().documents.search(key, body.query, body.k, body.document_ids))}
+
+
+def tts(body: schemas.SpeechBody) -> Response:
+    """Speaks a text; answers with the audio itself."""
+    speech = services().audio.speak(body.text, body.voice, body.format)
+    return Response(speech.audio, content_type=speech.media_type)
+
+
+def tools(query: schemas.ToolsQuery) -> dict[str, Any]:
+    """The agent's tools, and which of them it is offered in a session, or in a new one."""
+    return {"tools": native_format.tools(services().chat.tools(owner(), query.session_id, language()))}
