@@ -81,7 +81,8 @@ conversations = Table(
     Column("temporary", Boolean, nullable=False, default=False),
     Column("expires_at", UtcDateTime),  # of temporary ones; renewed by each turn
     Column("last_seq", Integer, nullable=False, default=0),  # place of the newest message, cleared ones included
-    Column("message_count", Integer, nullable=False, default=0),  # without cleared ones
+    Column("head_id", String(40)),  # the newest message of the branch that is shown, a cleared one too
+    Column("message_count", Integer, nullable=False, default=0),  # of the branch that is shown, without cleared ones
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("owner_id", "session_id"),

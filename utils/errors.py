@@ -58,6 +58,26 @@ class ChatError(Exception):
         """The sentence a person reads, in `language`."""
         return (self.zh if language == "zh" else self.en).format(**self.params)
 
+    def as_dict(self) -> dict[str, Any]:
+        """What `of` needs to make the error again in another process."""
+        return {"code": self.code, "retry_after": self.retry_after, "errors": self.errors, "params": self.params}
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> "ChatError":
+        """The error of which `as_dict` made `values`."""
+        kind = _kinds().get(values["code"], ChatError)
+        error = kind.__new__(kind)
+        ChatError.__init__(error, retry_after=values["retry_after"], errors=values["errors"], **values["params"])
+        return error
+
+
+def _kinds(root: type[ChatError] = ChatError) -> dict[str, type[ChatError]]:
+    """Every kind of error by its code."""
+    found = {root.code: root}
+    for kind in root.__subclasses__():
+        found |= {code: error for code, error in _kinds(kind).items() if code not in found}
+    return found
+
 
 class BadRequest(ChatError):
     status = 400
@@ -92,7 +112,7 @@ class NotFound(ChatError):
     en = "There is no such {what}."
     zh = "找不到该{what}。"
 
-    CHINESE: ClassVar[dict[str, str]] = {"session": "会话", "document": "文档", "address": "地址"}
+    CHINESE: ClassVar[dict[str, str]] = {"session": "会话", "document": "文档", "address": "地址", "message": "消息"}
 
     def message(self, language: Language) -> str:
         what = str(self.params["what"])
@@ -166,8 +186,11 @@ class DocumentUnreadable(InvalidField):
     }
 
     def __init__(self, reason: str = "damaged") -> None:
-        self.reason = reason
         super().__init__(reason=reason)
+
+    @property
+    def reason(self) -> str:
+        return str(self.params["reason"])
 
     def message(self, language: Language) -> str:
         en, zh = self.REASONS[self.reason]

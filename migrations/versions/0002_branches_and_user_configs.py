@@ -31,6 +31,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('parent_id', sa.String(length=40), nullable=True))
         batch_op.add_column(sa.Column('active', sa.Boolean(), nullable=False, server_default=sa.true()))
         batch_op.add_column(sa.Column('client_id', sa.String(length=128), nullable=False, server_default=''))
+    with op.batch_alter_table('conversations', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('head_id', sa.String(length=40), nullable=True))
     _link()
 
 
@@ -50,9 +52,17 @@ def _link() -> None:
     if links:
         follow = sa.update(messages).where(messages.c.id == sa.bindparam('child'))
         connection.execute(follow.values(parent_id=sa.bindparam('parent')), links)
+    heads = {row.conversation_id: row.id for row in rows}
+    if heads:
+        conversations = sa.table('conversations', sa.column('id'), sa.column('head_id'))
+        lead = sa.update(conversations).where(conversations.c.id == sa.bindparam('conversation'))
+        values = [{'conversation': conversation, 'head': head} for conversation, head in heads.items()]
+        connection.execute(lead.values(head_id=sa.bindparam('head')), values)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table('conversations', schema=None) as batch_op:
+        batch_op.drop_column('head_id')
     with op.batch_alter_table('messages', schema=None) as batch_op:
         batch_op.drop_column('client_id')
         batch_op.drop_column('active')
