@@ -4,13 +4,14 @@
 `python -m utils.settings` prints `config.py.example`, made from the descriptions below.
 """
 
+import re
 import runpy
 import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 DASHSCOPE_URL = "https://dashscope.aliyuncs.com"
 NO_KEY = SecretStr("")
+ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d+)?")
 Names = Annotated[tuple[str, ...], NoDecode]  # in the environment: names with commas between them
 
 Section = Literal["Server", "Chat model", "Turns", "Other models", "Stores", "Documents", "Web tools"]
@@ -57,6 +59,21 @@ class Settings(BaseSettings):
     WORKERS: int = _setting(2, "Server", "Web worker processes.", ge=1)
     THREADS: int = _setting(400, "Server", "Requests that one worker serves at once; a stream holds one.", ge=1)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "Server", "Least level that is logged.")
+    LOG_FILE: Path = _setting(Path(), "Server", "Log file beside the console, shared by all processes. Empty: none.")
+    LOG_MAX_BYTES: int = _setting(10_000_000, "Server", "Size at which the log file is rotated.", ge=1_000)
+    LOG_BACKUPS: int = _setting(5, "Server", "Rotated log files that are kept.", ge=1)
+    CORS_ORIGINS: Names = _setting(
+        (),
+        "Server",
+        "Web pages that may call from browsers, such as ('https://chat.example.com',); '*' for any. Empty: none.",
+    )
+    CORS_CREDENTIALS: bool = _setting(False, "Server", "These pages may send cookies; not with '*'.")
+    RATE_LIMIT: str = _setting(
+        "", "Server", "Most turns that one client may start: '10/minute', or '10/minute; 200/day'. Empty: any number."
+    )
+    TRUSTED_PROXIES: int = _setting(
+        0, "Server", "Proxies in front that set X-Forwarded-For; a client's address is taken from them.", ge=0
+    )
     DATA_DIR: Path = _setting(Path("data"), "Server", "Folder of the bundled stores and of SQLite.")
     UPLOAD_DIR: Path = _setting(Path("uploads"), "Server", "Folder of uploaded files.")
 
@@ -169,11 +186,35 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return url
 
-    @field_validator("ALLOWED_FILE_TYPES", "WEB_ALLOWED_HOSTS", mode="before")
+    @field_validator("ALLOWED_FILE_TYPES", "WEB_ALLOWED_HOSTS", "CORS_ORIGINS", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
         return tuple(name.strip().lower().lstrip(".") for name in names if name.strip())
+
+    @field_validator("CORS_ORIGINS")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [origin for origin in origins if not ORIGIN.fullmatch(origin)]:
+            raise ValueError(f"must be '*' or like https://chat.example.com: {', '.join(wrong)}")
+        return origins
+
+    @field_validator("CORS_CREDENTIALS")
+    @classmethod
+    def _no_credentials_for_all(cls, allowed: bool, others: ValidationInfo) -> bool:
+        if allowed and "*" in others.data.get("CORS_ORIGINS", ()):
+            raise ValueError("must be False while CORS_ORIGINS allows any page")
+        return allowed
+
+    @field_validator("RATE_LIMIT")
+    @classmethod
+    def _rate(cls, rate: str) -> str:
+        if rate:
+            import limits  # takes a while, and most do without
+
+            if any(limit.amount < 1 for limit in limits.parse_many(rate)):
+                raise ValueError("must allow at least one turn")
+        return rate
 
     @cached_property
     def redis_url(self) -> str:
@@ -185,6 +226,10 @@ class Settings(BaseSettings):
     @cached_property
     def database_url(self) -> str:
         return self.DATABASE_URL or f"sqlite:///{self.DATA_DIR / 'chat.db'}"
+
+    @cached_property
+    def log_path(self) -> Path | None:
+        return ROOT / self.LOG_FILE if self.LOG_FILE.parts else None
 
     @cached_property
     def chroma_path(self) -> Path:
