@@ -1,16 +1,16 @@
 """The SQL database: tables, transactions, and the border at which SQLAlchemy's errors become ours.
 
-SQLite (WAL) by default; any SQLAlchemy URL works. Schema changes go through Alembic only (`migrations/`).
+SQLite (WAL) by default, PostgreSQL or MySQL by its URL. Schema changes go through Alembic only (`migrations/`).
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import wraps
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -28,15 +27,16 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    create_engine,
-    event,
-    make_url,
     select,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 
+from models.engines import is_conflict, make_engine, reading
 from utils.errors import StoreUnavailable
 
+ATTEMPTS = 3  # at a transaction that others are in the way of
+
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 
@@ -160,48 +160,23 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def make_engine(url: str, *, pool_size: int = 16) -> Engine:
-    """An engine for one process. A pool waits at most 10 s for a connection, SQLite as long for its lock."""
-    sqlite = make_url(url).get_backend_name() == "sqlite"
-    if sqlite and (path := make_url(url).database) and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url, pool_size=pool_size, max_overflow=pool_size * 4, pool_timeout=10, pool_pre_ping=not sqlite, hide_parameters=True
-    )
-    if sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that starts as a reader and then writes fails at once when another wrote in between, whatever the
-    # timeout; one that takes the write lock first waits for it.
-    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
-
-
 class Database:
     """Transactions on one engine. All methods block: call them from threads, never on an event loop."""
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
+        self._reading = reading(self.engine)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end, or rolled back by an exception."""
-        with _translated(), self.engine.begin() as connection:
+        with translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view of the database without its write lock."""
-        with _translated(), self.engine.connect().execution_options(reading=True) as connection:
+        with translated(), self.engine.connect().execution_options(**self._reading) as connection:
             yield connection
 
     def ping(self) -> None:
@@ -213,14 +188,33 @@ class Database:
         self.engine.dispose()
 
 
+class TransactionConflict(StoreUnavailable):
+    """Another transaction was in the way of one, which has been undone."""
+
+
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Makes SQLAlchemy's errors ours, but for an IntegrityError, which is a caller's business: the row is there already."""
     try:
         yield
-    except IntegrityError:  # a caller's business: two workers made the same row
+    except IntegrityError:
         raise
     except (DBAPIError, TimeoutError) as error:
-        raise StoreUnavailable(store="database") from error
+        conflict = isinstance(error, DBAPIError) and is_conflict(error)
+        raise (TransactionConflict if conflict else StoreUnavailable)(store="database") from error
+
+
+def retried(transaction: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Lets a function that is one transaction run again when another one was in its way, or made the same row first."""
+
+    @wraps(transaction)
+    def attempt(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for _ in range(ATTEMPTS - 1):
+            with suppress(IntegrityError, TransactionConflict):
+                return transaction(*args, **kwargs)
+        return transaction(*args, **kwargs)
+
+    return attempt
 
 
 class Writer:
@@ -236,7 +230,7 @@ class Writer:
         self._thread.start()
 
     def submit(self, work: Work[Result]) -> Future[Result]:
-        """Runs `work` in a transaction; the future is done when it is committed. `work` may be run twice."""
+        """Runs `work` in a transaction; the future is done when it is committed. `work` may be run several times."""
         future: Future[Result] = Future()
         self._queue.put((work, future))
         return future
@@ -255,18 +249,30 @@ class Writer:
             going = None not in batch
             self._commit([job for job in batch if job is not None and job[1].set_running_or_notify_cancel()])
 
-    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]], again: bool = True) -> None:
+    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         try:
-            with self._database.write() as connection:
-                results = [work(connection) for work, _ in batch]
+            results = self._run([work for work, _ in batch])
         except Exception as error:  # noqa: BLE001 (whoever waits for the future handles it)
-            if len(batch) > 1:  # one that fails must not take the others with it
-                for job in batch:
-                    self._commit([job])
-            elif again and isinstance(error, IntegrityError):  # another worker made the same row: it is there now
-                self._commit(batch, again=False)
+            if len(batch) > 1:
+                self._commit_each(batch)
             elif batch:
                 batch[0][1].set_exception(error)
             return
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
+
+    @retried
+    def _run(self, works: list[Work[Any]]) -> list[Any]:
+        with self._database.write() as connection:
+            return [work(connection) for work in works]
+
+    def _commit_each(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+        """One that fails must not take the others with it."""
+        try:
+            self._database.ping()  # a server that is away is waited for once, not by each
+        except StoreUnavailable as error:
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for job in batch:
+            self._commit([job])

@@ -8,7 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from models.database import make_engine
+from models.database import translated
+from models.engines import lock_migrations, make_engine
 from utils.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
@@ -21,18 +22,24 @@ def _config() -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Brings the database at `url` to the newest schema. Run it in one process at a time."""
-    engine = make_engine(url)
+    """Brings the database at `url` to the newest schema. Other processes that want to do so wait meanwhile.
+
+    Raises StoreUnavailable. On MySQL, which commits each change of a table at once, what has been done stays.
+    """
+    engine = make_engine(url, patient=True)
     config = _config()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    engine.dispose()
+    try:
+        with translated(), engine.begin() as connection:
+            lock_migrations(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database has the schema that this code needs."""
-    with engine.connect() as connection:
+    """Whether the database has the schema that this code needs. Raises StoreUnavailable."""
+    with translated(), engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     return found == ScriptDirectory.from_config(_config()).get_current_head()
 
