@@ -5,6 +5,7 @@ ChatError
 ├── Unauthorized              401
 ├── Forbidden                 403
 ├── NotFound                  404
+├── ModelNotFound             404  model_not_found
 ├── MethodNotAllowed          405
 ├── Conflict                  409
 │   └── TurnInProgress             turn_in_progress
@@ -12,10 +13,13 @@ ChatError
 ├── UnsupportedType           415
 ├── InvalidField              422
 │   ├── DocumentUnreadable         document_unreadable
-│   └── UrlNotAllowed              url_not_allowed
+│   ├── UrlNotAllowed              url_not_allowed
+│   ├── OptionNotSupported         unsupported_parameter
+│   └── RequestRefused             request_refused: the model itself cannot do what is asked
 ├── RateLimited               429
 ├── UpstreamError             502  a model, or a tool's upstream, failed
 │   ├── UpstreamRejected           it answered 401, 403 or 404: settings are wrong
+│   ├── UpstreamBadRequest         it answered 400, 413 or 422: it cannot do what it was asked
 │   └── UpstreamUnreachable
 ├── Unavailable               503
 │   ├── StoreUnavailable           Redis, SQL or the vector store is away
@@ -119,6 +123,19 @@ class NotFound(ChatError):
         return self.zh.format(what=self.CHINESE.get(what, what)) if language == "zh" else self.en.format(what=what)
 
 
+class ModelNotFound(ChatError):
+    """`model` is the name that was asked for."""
+
+    status = 404
+    code = "model_not_found"
+    title = "Model not found"
+    en = "The model {model} does not exist."
+    zh = "模型 {model} 不存在。"
+
+    def __init__(self, *, model: str) -> None:
+        super().__init__(errors=[{"field": "model", "message": "names no model"}], model=model)
+
+
 class MethodNotAllowed(ChatError):
     status = 405
     code = "method_not_allowed"
@@ -204,6 +221,33 @@ class UrlNotAllowed(InvalidField):
     zh = "不允许访问该地址。"
 
 
+class OptionNotSupported(InvalidField):
+    """`option` is a field of the request that would change the answer, and that `model` cannot follow."""
+
+    code = "unsupported_parameter"
+    title = "Option not supported"
+    en = "{model} does not support {option} with this value."
+    zh = "{model} 不支持参数 {option} 的这个取值。"
+
+    def __init__(self, *, option: str, model: str) -> None:
+        super().__init__(errors=[{"field": option, "message": "is not supported"}], option=option, model=model)
+
+
+class RequestRefused(InvalidField):
+    """`param` and `reason` are identifiers by which the model's server said what it did not take and why, or empty."""
+
+    code = "request_refused"
+    title = "Refused by the model"
+    en = "{model} cannot process this request{detail}: it may be too long, or an option, picture or tool may not suit it."
+    zh = "{model} 无法处理该请求{detail}：内容可能过长，或者某个参数、图片或工具不适用。"
+
+    def __init__(self, *, model: str, param: str = "", reason: str = "") -> None:
+        detail = ", ".join(part for part in (param, reason) if part)
+        errors = [{"field": param, "message": reason or "was refused by the model"}] if param else None
+        super().__init__(errors=errors, model=model, detail=f" ({detail})" if detail else "")
+        self.reason = reason
+
+
 class RateLimited(ChatError):
     status = 429
     code = "rate_limited"
@@ -229,6 +273,19 @@ class UpstreamRejected(UpstreamError):
     title = "Upstream refused"
     en = "{upstream} refused the request ({status}). Its key, its address or the name of the model may be wrong."
     zh = "{upstream} 拒绝了请求（{status}）。密钥、地址或模型名称可能有误。"
+
+
+class UpstreamBadRequest(UpstreamError):
+    """`status` is the HTTP status of its answer; `param` and `reason` are as in RequestRefused."""
+
+    code = "upstream_bad_request"
+    title = "Bad request to an upstream"
+    en = "{upstream} cannot process what it was asked ({status})."
+    zh = "{upstream} 无法处理该请求（{status}）。"
+
+    def __init__(self, *, upstream: str, status: int, param: str = "", reason: str = "") -> None:
+        super().__init__(upstream=upstream, status=status)
+        self.param, self.reason = param, reason
 
 
 class UpstreamUnreachable(UpstreamError):
