@@ -1,4 +1,4 @@
-"""Outgoing HTTP: one pooled aiohttp session per event loop, and how an upstream's failures become ours."""
+"""Outgoing HTTP: a pooled aiohttp session per event loop, and how an upstream's failures become ours."""
 
 import asyncio
 import random
@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
 from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout
+from utils.settings import Settings
+from utils.web_utils import PublicConnector
 
 T = TypeVar("T")
 KEY = re.compile(r"\b(?:sk|pk|tvly|key|api)[-_][\w-]{8,}|(?<=Bearer )\S+", re.IGNORECASE)
@@ -18,30 +20,36 @@ LOGGED_CHARS = 500
 RETRIES = 2
 LONGEST_PAUSE = 2.0  # an upstream that asks for more is busy, and our client shall know
 
-_sessions: dict[asyncio.AbstractEventLoop, ClientSession] = {}
+# by loop and, where only public addresses may be reached, by the inner hosts that are let through
+_sessions: dict[tuple[asyncio.AbstractEventLoop, tuple[str, ...] | None], ClientSession] = {}
 
 
-def session() -> ClientSession:
-    """The session of the running loop, made at its first use. It knows no proxies and keeps no cookies."""
-    loop = asyncio.get_running_loop()
-    found = _sessions.get(loop)
+def session(guard: Settings | None = None) -> ClientSession:
+    """The session of the running loop, made at its first use. It knows no proxies and keeps no cookies.
+
+    With `guard` it reaches public addresses, and what these settings let through; for others it raises UrlNotAllowed.
+    """
+    key = asyncio.get_running_loop(), guard.WEB_ALLOWED_HOSTS if guard else None
+    found = _sessions.get(key)
     if found is None or found.closed:
         # no limit of connections: how many turns may run is decided where turns start
-        connector = TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
+        connector = (
+            PublicConnector(guard, limit=0) if guard else TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
+        )
         found = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False, read_bufsize=2**18)
-        _sessions[loop] = found
+        _sessions[key] = found
     return found
 
 
 async def close() -> None:
-    """Closes the session of the running loop, if there is one; to be awaited before the loop ends."""
-    found = _sessions.pop(asyncio.get_running_loop(), None)
-    if found is not None:
-        await found.close()
+    """Closes the sessions of the running loop, if there are any; to be awaited before the loop ends."""
+    loop = asyncio.get_running_loop()
+    for key in [key for key in _sessions if key[0] is loop]:
+        await _sessions.pop(key).close()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine from synchronous code, in a loop of its own whose session is closed at the end."""
+    """Runs a coroutine from synchronous code, in a loop of its own whose sessions are closed at the end."""
 
     async def closing() -> T:
         try:

@@ -8,12 +8,15 @@ import re
 import runpy
 import sys
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from utils import presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -58,6 +61,11 @@ class Settings(BaseSettings):
     PORT: int = _setting(5000, "Server", "Port to listen on.", ge=0, le=65535)
     WORKERS: int = _setting(2, "Server", "Web worker processes.", ge=1)
     THREADS: int = _setting(400, "Server", "Requests that one worker serves at once; a stream holds one.", ge=1)
+    SECRET_KEY: SecretStr = _setting(
+        NO_KEY,
+        "Server",
+        "Any 16 characters or more; users' keys are stored encrypted with it. Empty: one is made in DATA_DIR/secret.key.",
+    )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "Server", "Least level that is logged.")
     LOG_FILE: Path = _setting(Path(), "Server", "Log file beside the console, shared by all processes. Empty: none.")
     LOG_MAX_BYTES: int = _setting(10_000_000, "Server", "Size at which the log file is rotated.", ge=1_000)
@@ -80,7 +88,7 @@ class Settings(BaseSettings):
     LLM_PROVIDER: str = _setting(
         "",
         "Chat model",
-        "openai_compatible, anthropic, ollama or offline. Empty: chosen by what is set below, offline when nothing is.",
+        "openai_compatible, anthropic, ollama, transformers or offline. Empty: by what is set below, offline when nothing is.",
     )
     LLM_API_KEY: SecretStr = _setting(NO_KEY, "Chat model", "Key of the chat model.")
     LLM_API_URL: str = _setting(
@@ -102,6 +110,18 @@ class Settings(BaseSettings):
     ANTHROPIC_API_KEY: SecretStr = _setting(NO_KEY, "Chat model", "Key of Anthropic.")
     ANTHROPIC_API_URL: str = _setting("", "Chat model", "Base URL of Anthropic, where it is not the vendor's.")
     LOCAL_LLM_URL: str = _setting("", "Chat model", "A local Ollama, such as http://127.0.0.1:11434.")
+    LOCAL_MODEL_PATH: Path = _setting(
+        Path(),
+        "Chat model",
+        "Folder of a model for Transformers, run by each worker itself; needs requirements-local.txt. Each worker loads it, so "
+        "WORKERS = 1 is best; set LLM_CONTEXT_TOKENS to its window.",
+    )
+    LOCAL_MODEL_THREADS: int = _setting(0, "Chat model", "Threads of that model. 0: one for each core.", ge=0)
+    MODEL_PRESETS: Annotated[tuple[presets.ModelPreset, ...], NoDecode] = _setting(
+        presets.EXAMPLES,
+        "Chat model",
+        "Models that users may choose beside the one above (in the environment: as JSON). Without a url one is not offered.",
+    )
 
     MEMORY_TTL_SECONDS: int = _setting(3600, "Turns", "Life of a session's working memory, renewed by each turn.", ge=1)
     TURN_WAIT_SECONDS: float = _setting(30, "Turns", "How long a turn waits for the one before it, then 409.", ge=0)
@@ -111,6 +131,9 @@ class Settings(BaseSettings):
     TOOL_TIMEOUT_SECONDS: float = _setting(30, "Turns", "Longest duration of one tool call.", gt=0)
     TOOL_RESULT_CHARS: int = _setting(12_000, "Turns", "A tool's result is cut at this many characters.", ge=200)
     TOOL_CACHE_SECONDS: int = _setting(300, "Turns", "How long results of web tools are reused; 0 never.", ge=0)
+    STREAMS_PER_USER: int = _setting(
+        200, "Turns", "Readers that one user may have open at once in one web worker, beside those that asked.", ge=1
+    )
     CLEAR_RETENTION_SECONDS: int = _setting(604_800, "Turns", "How long a cleared history can be restored.", ge=0)
 
     VISION_MODEL: str = _setting("", "Other models", "Model that describes pictures.")
@@ -178,6 +201,17 @@ class Settings(BaseSettings):
     def _from_root(cls, path: Path) -> Path:
         return ROOT / path  # an absolute path stays as it is
 
+    @field_validator("LOCAL_MODEL_PATH")
+    @classmethod
+    def _local_model(cls, path: Path) -> Path:
+        if not path.parts:
+            return path
+        if not (ROOT / path / "config.json").is_file():
+            raise ValueError("there is no model (config.json and its other files) in this folder")
+        if missing := [name for name in ("torch", "transformers") if find_spec(name) is None]:
+            raise ValueError(f"{' and '.join(missing)} must be installed, see requirements-local.txt")
+        return ROOT / path
+
     @field_validator("LLM_API_URL", "VISION_MODEL_API_URL", "EMBEDDING_API_URL", "LOCAL_LLM_URL", "DASHSCOPE_API_URL")
     @classmethod
     def _base_url(cls, url: str) -> str:
@@ -191,6 +225,16 @@ class Settings(BaseSettings):
     def _names(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
         return tuple(name.strip().lower().lstrip(".") for name in names if name.strip())
+
+    @field_validator("SECRET_KEY")
+    @classmethod
+    def _long(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < 16:
+            raise ValueError("must have at least 16 characters")
+        return secret
+
+    _decoded_presets = field_validator("MODEL_PRESETS", mode="before")(presets.decoded)
+    _checked_presets = field_validator("MODEL_PRESETS")(presets.checked)
 
     @field_validator("CORS_ORIGINS")
     @classmethod
@@ -252,6 +296,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _literal(value: Any) -> str:
+    if value is presets.EXAMPLES:
+        return presets.literal(value)
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     elif isinstance(value, Path):

@@ -110,9 +110,9 @@ class PublicResolver(ThreadedResolver):
 class PublicConnector(aiohttp.TCPConnector):
     """Connects an aiohttp session to public addresses and to what the operator let through, to nothing else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, limit: int = 100) -> None:
         resolver = PublicResolver(settings)
-        super().__init__(resolver=resolver, socket_factory=resolver.open, use_dns_cache=False)
+        super().__init__(resolver=resolver, socket_factory=resolver.open, use_dns_cache=False, limit=limit)
 
 
 async def check_url(url: str, settings: Settings) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from utils.settings import NO_KEY
+from utils.settings import NO_KEY, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class ModelOptions:
     """Which model, and how. None and empty mean the provider's default. Timeouts are in seconds.
 
     A `base_url` that is given here gets `api_key` and never a key of the settings: it may be somebody else's server.
+    With `guard` the connection goes to a public address, or to an inner host that these settings let through.
     """
 
     model: str | None = None
@@ -40,6 +41,7 @@ class ModelOptions:
     api_key: SecretStr = NO_KEY
     connect_timeout: float = 10
     read_timeout: float = 60
+    guard: Settings | None = None
 
     def endpoint(self, url: str, key: SecretStr) -> tuple[str, SecretStr]:
         """The URL and the key to use, where the server's own are `url` and `key`."""

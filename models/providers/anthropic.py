@@ -32,7 +32,7 @@ def build(settings: Settings, options: ModelOptions) -> BaseChatModel:
         model_name=options.model or MODEL,
         base_url=url.rstrip("/").removesuffix("/v1"),
         api_key=key,
-        temperature=options.temperature,
+        temperature=None if options.temperature is None else min(options.temperature, 1),  # where the API's range ends
         max_tokens_to_sample=options.max_tokens or MAX_TOKENS,
         max_retries=0,
         timeout=options.read_timeout,
