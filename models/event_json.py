@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import orjson
 from pydantic import TypeAdapter
@@ -34,8 +34,6 @@ def _event(name: str, values: dict[str, Any]) -> Event:
     if name == Failed.__name__:
         return Failed(ChatError.of(values["error"]))
     if name in _NESTED:
-        nested: Event = _NESTED[name].validate_python(values)
-        return nested
+        return cast(Event, _NESTED[name].validate_python(values))
     kind = _KINDS[name]
-    event: Event = kind(*(values[field.name] for field in fields(kind)))
-    return event
+    return cast(Event, kind(*(values[field.name] for field in fields(kind))))

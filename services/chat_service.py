@@ -5,21 +5,28 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from models import conversations
 from models.database import Database, Writer, now
-from models.events import Event, Failed
+from models.event_json import encode
+from models.events import Event
 from models.tools import Tool
 from models.turns import SessionKey, Turn
+from services import interrupted_turns
+from services.generation import Searcher, Workshop
+from services.outlet import Outlet
 from services.tools import all_tools
 from services.turn_engine import TurnEngine
 from services.turn_log import TurnLog
-from services.turn_run import Searcher, TurnRun, Workshop
+from services.turn_run import StatelessRun, TurnRun
+from services.turn_watch import TurnWatch
 from utils.background import Background
 from utils.errors import ChatError, Language, StoreUnavailable
+from utils.event_streams import EventStreams
 from utils.metrics import TURNS
-from utils.session_storage import SessionStorage
+from utils.session_storage import SessionStorage, translated
 from utils.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,22 +35,47 @@ Prepare = Callable[[Turn, Callable[[Event], None]], Awaitable[Turn]]
 
 
 class ChatService:
-    """The turns of one web worker. Its methods block and are called from views' threads."""
+    """The turns of one web worker. Its methods block and are called from views' threads.
+
+    `watch` reads turns that run, or ran, in whichever worker.
+    """
 
     def __init__(
         self, settings: Settings, database: Database, storage: SessionStorage, background: Background, retrieval: Searcher
     ) -> None:
         self.settings, self.background = settings, background
         threads = ThreadPoolExecutor(16, thread_name_prefix="blocking")
-        self.shop = Workshop(settings, database, Writer(database), storage, retrieval, TurnEngine(storage), threads)
+        streams = EventStreams(storage.redis, storage.worker_id, settings.MEMORY_TTL_SECONDS, encode)
+        engine = TurnEngine(storage)
+        self.shop = Workshop(settings, database, Writer(database), storage, streams, retrieval, engine, threads)
+        self.watch = TurnWatch(streams, background, settings.STREAMS_PER_USER)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._serving = background.submit(storage.serve(self.shop.stop))
+        self._serving = [
+            background.submit(storage.serve(self.shop.stop)),
+            background.submit(streams.serve()),
+            background.submit(interrupted_turns.serve(self.shop)),
+        ]
 
     def start(self, turn: Turn, prepare: Prepare | None = None) -> TurnLog:
-        """Starts a turn; `prepare` completes it first: reads its picture, waits for its document."""
-        events = TurnLog()
-        self.background.submit(self._run(turn, prepare, events))
+        """Starts a turn; `prepare` completes it first: reads its picture, waits for its document.
+
+        A stateless turn ends when its reader leaves.
+        """
+        message_id = turn.message_ids[1]
+        leave = partial(self.background.loop.call_soon_threadsafe, self.shop.stop, message_id)
+        events = TurnLog(message_id) if turn.history is None else TurnLog(message_id, leave)
+        self.background.submit(self._run(turn, prepare, Outlet(events, turn, self.shop.streams)))
         return events
+
+    def start_for_reader(self, turn: Turn) -> None:
+        """Starts a turn whose events another request will read: it is kept for a reader who comes within a minute."""
+        with translated():
+            self.background.run(self.shop.streams.expect_reader(str(turn.key), turn.message_ids[1]), timeout=10)
+        self.start(turn)
+
+    def switch_branch(self, key: SessionKey, message_id: str) -> None:
+        """Shows the branch that holds a message; the next turn goes on from there. Raises NotFound."""
+        self.background.run(self._switch_branch(key, message_id))
 
     def stop(self, key: SessionKey) -> bool:
         """Stops the turn that runs in a session, in whichever worker; False when none runs."""
@@ -73,23 +105,24 @@ class ChatService:
         self.shop.writer.close()
         self.shop.threads.shutdown(wait=False)
 
-    async def _run(self, turn: Turn, prepare: Prepare | None, events: TurnLog) -> None:
+    async def _run(self, turn: Turn, prepare: Prepare | None, outlet: Outlet) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         try:
             if prepare is not None:
-                turn = await prepare(turn, events.append)
-            await TurnRun(self.shop, turn, events.append).run()
+                turn = await prepare(turn, outlet.emit)
+            run = TurnRun if turn.history is None else StatelessRun
+            await run(self.shop, turn, outlet).run()
         except ChatError as error:
             TURNS.labels(error.code).inc()
-            events.append(Failed(error))
+            outlet.fail(error)
         except asyncio.CancelledError:  # the worker shuts down before the turn could begin
-            events.append(Failed(StoreUnavailable(store="worker")))
+            outlet.fail(StoreUnavailable(store="worker"))
         except Exception:  # the engine's edge
             log.exception("A turn broke")
-            events.append(Failed(ChatError()))
+            outlet.fail(ChatError())
 
     async def _clear(self, key: SessionKey) -> dict[str, Any]:
         shop = self.shop
@@ -123,10 +156,21 @@ class ChatService:
             await shop.storage.release(lease)
         return {"session_id": key.session_id, "restored_messages": restored}
 
+    async def _switch_branch(self, key: SessionKey, message_id: str) -> None:
+        shop = self.shop
+        await shop.in_thread(conversations.find, shop.database, key)
+        lease = await shop.storage.begin(str(key))
+        try:
+            await shop.in_thread(conversations.switch_branch, shop.database, key, message_id)
+        finally:
+            await shop.storage.release(lease)
+
     async def _shut_down(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._serving.cancel()
+        await self.shop.streams.close()
+        for serving in self._serving:
+            serving.cancel()
         await self.shop.storage.close()

@@ -12,8 +12,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from models.conversations import StoredTurn
 from models.prompts import attachment_block, language_of
+from models.turn_records import StoredTurn
 from models.turns import Attachment
 
 IMAGES_SHOWN = 3  # newest pictures that a model which sees pictures is shown again
@@ -45,6 +45,16 @@ def from_stored(turns: Iterable[StoredTurn], seq: int) -> list[dict[str, Any]]:
         }
         for turn in turns
     ]
+
+
+def grouped(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages as turns, each of which begins with a question."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "user" or not turns:
+            turns.append({"messages": []})
+        turns[-1]["messages"].append(message)
+    return turns
 
 
 def fit(turns: Sequence[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:

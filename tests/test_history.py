@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from models.conversations import StoredTurn
+from models.turn_records import StoredTurn
 from models.turns import Attachment
 from services.history import estimate_tokens, fit, from_stored, to_messages, user_message
 

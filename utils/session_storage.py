@@ -5,10 +5,11 @@ Keys, each with a TTL of at most `MEMORY_TTL_SECONDS`, `{key}` being `owner/sess
     memory:{key}   list: one JSON object for each turn, oldest first, with `seq`, the place of its last message in SQL
     prompt:{key}   the system prompt of a temporary session, which SQL must not hold
     lock:{key}     `worker:token` of the turn that runs
-    worker:{id}    alive while that web worker is
+    worker:{id}    alive while that web worker is; `workers` is the set of all, without a TTL
 
-A turn is one element, so a trimmed memory never parts a tool call from its result. A lock whose worker has died is free at
-once. The token fences: a turn that lost its lock cannot write.
+The streams of events beside them are told in `utils.event_streams`. A turn is one element, so a trimmed memory never parts
+a tool call from its result. A lock whose worker has died is free at once. The token fences: a turn that lost its lock cannot
+write.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from utils.errors import StoreUnavailable, TurnInProgress
+from utils.event_streams import APPEND_ARGS, APPEND_LUA, events_key, member
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +45,19 @@ if holder and holder ~= ARGV[1] then  -- it is ours when the answer to a first a
   if redis.call('EXISTS', 'worker:' .. worker) == 1 then return {0} end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+if ARGV[3] ~= '' then redis.call('SADD', KEYS[4], ARGV[3]) end
 return {1, redis.call('LRANGE', KEYS[2], 0, -1), redis.call('GET', KEYS[3])}
 """
 
-_COMMIT = """
+# KEYS: lock, memory, prompt, and those of APPEND_LUA. ARGV: token, ttl, whether the memory is replaced, most turns, system
+# prompt, those of APPEND_LUA, then the turns
+_COMMIT = f"""
+{APPEND_LUA}
+append(4, 6)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
-for i = 6, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+for i = {6 + APPEND_ARGS}, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
 redis.call('LTRIM', KEYS[2], -tonumber(ARGV[4]), -1)
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 if ARGV[5] ~= '' then redis.call('SET', KEYS[3], ARGV[5]) end
@@ -58,7 +65,33 @@ redis.call('EXPIRE', KEYS[3], ARGV[2])
 return 1
 """
 
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_RELEASE = """
+redis.call('SREM', KEYS[2], ARGV[2])
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+# KEYS: those that are deleted, `turns:{key}` last. ARGV: how the names of its streams of events begin
+_FORGET = """
+local turns = KEYS[#KEYS]
+for _, entry in ipairs(redis.call('XRANGE', turns, '-', '+')) do redis.call('DEL', ARGV[1] .. entry[2][2]) end
+return redis.call('DEL', unpack(KEYS))
+"""
+
+# KEYS: workers. Takes a dead worker's turns for the caller, who has ten seconds to see to them
+_DEAD = """
+local found = {}
+for _, worker in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('EXISTS', 'worker:' .. worker) == 0 then
+    local turns = redis.call('SMEMBERS', 'turns-of:' .. worker)
+    if #turns == 0 then redis.call('SREM', KEYS[1], worker)
+    elseif redis.call('SET', 'burial:' .. worker, 1, 'NX', 'EX', 10) then
+      for _, turn in ipairs(turns) do found[#found + 1] = worker; found[#found + 1] = turn end
+    end
+  end
+end
+return found
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +102,7 @@ class Lease:
     token: str
     turns: list[dict[str, Any]]
     system_prompt: str
+    message_id: str = ""
 
     @property
     def seq(self) -> int:
@@ -103,58 +137,92 @@ class SessionStorage:
         self._begin = self.redis.register_script(_BEGIN)
         self._commit = self.redis.register_script(_COMMIT)
         self._release = self.redis.register_script(_RELEASE)
-        self._unreleased: set[tuple[str, str]] = set()
+        self._forget = self.redis.register_script(_FORGET)
+        self._dead = self.redis.register_script(_DEAD)
+        self._unreleased: set[tuple[str, str, str]] = set()  # key, token, member of turns-of
         self._announced = False
 
-    async def begin(self, key: str) -> Lease:
-        """Takes the session's lock and reads its memory. Waits for a running turn; raises TurnInProgress after `wait`."""
+    async def begin(self, key: str, message_id: str = "") -> Lease:
+        """Takes the session's lock, for a turn if `message_id` names its answer, and reads the memory.
+
+        Waits for a running turn; raises TurnInProgress after `wait`.
+        """
         token = f"{self.worker_id}:{secrets.token_hex(8)}"
-        names = (f"lock:{key}", f"memory:{key}", f"prompt:{key}")
+        names = (f"lock:{key}", f"memory:{key}", f"prompt:{key}", self._own_turns)
+        its_member = member(key, message_id) if message_id else ""
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self.wait, 0.005
         while True:
             with translated():
                 if not self._announced:  # or the lock of a worker that has just started would count as a dead one's
                     await self._announce()
-                reply = await self._begin(keys=names, args=(token, self.lock_ttl))
+                reply = await self._begin(keys=names, args=(token, self.lock_ttl, its_member))
             if reply[0]:
                 turns = [orjson.loads(turn) for turn in reply[1]]
-                return Lease(key, token, turns, (reply[2] or b"").decode())
+                return Lease(key, token, turns, (reply[2] or b"").decode(), message_id)
             if loop.time() >= deadline:
                 raise TurnInProgress()
             await asyncio.sleep(min(pause * random.uniform(0.5, 1), deadline - loop.time()))  # noqa: S311
             pause = min(pause * 1.5, 0.2)
 
     async def commit(
-        self, lease: Lease, turn: dict[str, Any], *, rebuilt: list[dict[str, Any]] | None = None, system_prompt: str = ""
+        self,
+        lease: Lease,
+        turn: dict[str, Any],
+        events: tuple[list[str], list[Any]],
+        *,
+        rebuilt: list[dict[str, Any]] | None = None,
+        system_prompt: str = "",
     ) -> bool:
         """Appends a turn, renews the TTL and frees the lock, at once; False when the lock was lost meanwhile.
 
-        `rebuilt` takes the place of the turns that the memory held before.
+        `events` is what EventStreams.pending says; `rebuilt` takes the place of the turns that the memory held before.
         """
         turns = [orjson.dumps(one) for one in (*(rebuilt or ()), turn)]
         replace = "1" if rebuilt is not None else "0"
-        names = (f"lock:{lease.key}", f"memory:{lease.key}", f"prompt:{lease.key}")
+        names = (f"lock:{lease.key}", f"memory:{lease.key}", f"prompt:{lease.key}", *events[0])
+        args: tuple[Any, ...] = (lease.token, self.ttl, replace, MEMORY_TURNS, system_prompt, *events[1], *turns)
         with translated():
-            args: tuple[str | int | bytes, ...] = (lease.token, self.ttl, replace, MEMORY_TURNS, system_prompt, *turns)
             return bool(await self._commit(keys=names, args=args))
 
     async def release(self, lease: Lease) -> None:
         """Frees the lock and leaves the memory as it is; again later when Redis is away."""
-        self._unreleased.add((lease.key, lease.token))
+        self._unreleased.add((lease.key, lease.token, member(lease.key, lease.message_id)))
         with contextlib.suppress(StoreUnavailable):
             await self._release_all()
 
     async def _release_all(self) -> None:
-        for key, token in list(self._unreleased):
+        for key, token, its_member in list(self._unreleased):
             with translated():
-                await self._release(keys=(f"lock:{key}",), args=(token,))
-            self._unreleased.discard((key, token))
+                await self._release(keys=(f"lock:{key}", self._own_turns), args=(token, its_member))
+            self._unreleased.discard((key, token, its_member))
+
+    @property
+    def _own_turns(self) -> str:
+        return f"turns-of:{self.worker_id}"
+
+    async def memory(self, key: str) -> list[dict[str, Any]]:
+        """The turns that a session's memory holds."""
+        with translated():
+            return [orjson.loads(turn) for turn in await self.redis.lrange(f"memory:{key}", 0, -1)]
 
     async def forget(self, key: str, *, keep_prompt: bool = False) -> None:
-        """Deletes the memory of a session; `keep_prompt` leaves a temporary session's system prompt."""
+        """Deletes what Redis holds of a session, but for the lock; `keep_prompt` leaves a temporary one's system prompt."""
+        names = [f"memory:{key}", f"unseen:{key}", *(() if keep_prompt else (f"prompt:{key}",)), f"turns:{key}"]
         with translated():
-            await self.redis.delete(f"memory:{key}", *(() if keep_prompt else (f"prompt:{key}",)))
+            await self._forget(keys=names, args=(events_key(key, ""),))
+
+    async def dead_turns(self) -> list[tuple[str, str, str]]:
+        """The turns of workers that died, as worker, session key and message id. Whoever gets them sees to them."""
+        with translated():
+            found = await self._dead(keys=("workers",))
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [(worker.decode(), *turn.decode().split(" ")) for worker, turn in pairs]
+
+    async def buried(self, worker: str, key: str, message_id: str) -> None:
+        """A dead worker's turn has been seen to."""
+        with translated():
+            await self.redis.srem(f"turns-of:{worker}", member(key, message_id))
 
     async def request_stop(self, key: str) -> bool:
         """Asks the worker that runs a turn of the session to stop it; False when none runs."""
@@ -189,7 +257,10 @@ class SessionStorage:
             tasks.create_task(self._listen(on_stop))
 
     async def _announce(self) -> None:
-        await self.redis.set(f"worker:{self.worker_id}", 1, px=WORKER_TTL_MS)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.set(f"worker:{self.worker_id}", 1, px=WORKER_TTL_MS)
+            pipe.sadd("workers", self.worker_id)
+            await pipe.execute()
         self._announced = True
 
     async def _beat(self) -> None:
@@ -220,5 +291,5 @@ class SessionStorage:
     async def close(self) -> None:
         """Says goodbye, so that the locks of this worker are free at once."""
         with contextlib.suppress(RedisError, OSError):
-            await self.redis.delete(f"worker:{self.worker_id}")
+            await self.redis.delete(f"worker:{self.worker_id}")  # what it leaves unfinished is another's from now on
         await self.redis.aclose()

@@ -1,0 +1,171 @@
+"""What every turn has in common, with a session or without: the model is chosen, told what there is room for, and run."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.messages import BaseMessage, SystemMessage
+
+from models.conversations import ReadyDocument
+from models.database import Database, Writer
+from models.events import Answer, Event
+from models.llm_factory import chat_model, default_model_name
+from models.passages import Passage
+from models.prompts import language_of, system_prompt
+from models.tools import ToolContext
+from models.turns import MessageStatus, SessionKey, Turn
+from services.citations import sources_of
+from services.history import estimate_tokens, fit, to_messages
+from services.tools import all_tools
+from services.turn_engine import TurnEngine, TurnState
+from utils.errors import ChatError, InvalidField, Language, StoreUnavailable
+from utils.event_streams import EventStreams
+from utils.metrics import FIRST_TOKEN
+from utils.session_storage import SessionStorage
+from utils.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HISTORY_SHARE = 0.6  # of the model's window; the rest is for the results of tools and for the answer
+ANSWER_SHARE = 0.2
+Result = TypeVar("Result")
+
+
+class Searcher(Protocol):
+    """What a turn needs of the retrieval; it blocks."""
+
+    def search(
+        self, query: str, documents: Sequence[ReadyDocument], k: int = ..., *, summaries: bool = ...
+    ) -> list[Passage]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the turns of one worker share."""
+
+    settings: Settings
+    database: Database
+    writer: Writer
+    storage: SessionStorage
+    streams: EventStreams
+    retrieval: Searcher
+    engine: TurnEngine
+    threads: ThreadPoolExecutor
+    running: dict[str, asyncio.Task[Any] | None] = field(default_factory=dict)  # by token; a task while the engine works
+    stopping: set[str] = field(default_factory=set)  # tokens of turns that are to stop
+
+    async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Runs what blocks, off the event loop."""
+        context = contextvars.copy_context()  # the id of the request stands in the log of the thread too
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(context.run, function, *args))
+
+    async def write(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Runs `function(connection, *args)` in a transaction, with other writes of this moment."""
+        return await asyncio.wrap_future(self.writer.submit(lambda connection: function(connection, *args)))
+
+    def stop(self, token: str) -> None:
+        """Stops the turn that runs under this token: that of its lock, or its message id if it has no session."""
+        if token not in self.running:  # it has ended meanwhile
+            return
+        self.stopping.add(token)
+        if task := self.running[token]:
+            task.cancel()
+
+    def tool_context(self, key: SessionKey, documents: Sequence[ReadyDocument], language: Language) -> ToolContext:
+        """What tools may know in a session with these documents."""
+
+        async def search(query: str) -> list[Passage]:
+            return await self.in_thread(partial(self.retrieval.search, query, documents, summaries=True))
+
+        return ToolContext(self.settings, key, len(documents), search, language)
+
+
+class Generation:
+    """The answer to one question in the making. `emit` is called with each event of the model and the tools."""
+
+    def __init__(self, shop: Workshop, turn: Turn, emit: Callable[[Event], None]) -> None:
+        self.shop, self.turn, self.emit = shop, turn, emit
+        self.started = time.perf_counter()
+        self.silent = True  # until the model's first event
+        if estimate_tokens(turn.message) > shop.settings.LLM_CONTEXT_TOKENS:
+            raise InvalidField(errors=[{"field": "message", "message": "longer than the model's window"}])
+
+    def prepare(
+        self,
+        own_prompt: str,
+        turns: Sequence[dict[str, Any]],
+        question: dict[str, Any],
+        documents: Sequence[ReadyDocument] = (),
+    ) -> None:
+        """Gathers the messages for the model, as many as fit into its window."""
+        settings = self.shop.settings
+        system = system_prompt(own_prompt, [document.filename for document in documents], self.turn.context)
+        fixed = estimate_tokens(system + question["content"])
+        shown = fit(turns, int(settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)
+        used = fixed + sum(estimate_tokens(message["content"]) for turn in shown for message in turn["messages"])
+        room = int(settings.LLM_CONTEXT_TOKENS * (1 - ANSWER_SHARE)) - used
+        context = self.shop.tool_context(self.turn.key, documents, language_of(question["content"]))
+        folder = settings.UPLOAD_DIR if settings.LLM_VISION else None
+        self.messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [question]}], folder)]
+        self.state = TurnState(context, self._emit, room)
+
+    async def run(self, token: str) -> tuple[MessageStatus, ChatError | None]:
+        """Runs the engine until it ends or `Workshop.stop(token)` is called; says how it ended."""
+        task, state = asyncio.current_task(), self.state
+        if task is None or token in self.shop.stopping:
+            state.finish_reason = "stopped"
+            return "stopped", None
+        self.shop.running[token] = task
+        try:
+            await self._run_engine(self.messages, state)
+        except asyncio.CancelledError:
+            task.uncancel()
+            if token not in self.shop.stopping:
+                return "interrupted", StoreUnavailable(store="worker")
+            state.finish_reason = "stopped"
+            return "stopped", None
+        except ChatError as error:
+            return "failed", error
+        except Exception:  # the engine's edge: the question is kept and the session goes on
+            log.exception("The agent broke")
+            return "failed", ChatError()
+        finally:
+            self.shop.running[token] = None
+        return "complete", None
+
+    async def _run_engine(self, messages: Sequence[BaseMessage], state: TurnState) -> None:
+        turn, settings = self.turn, self.shop.settings
+        model = chat_model(
+            settings, model=turn.model, temperature=turn.temperature, max_tokens=turn.max_tokens, endpoint=turn.endpoint
+        )
+        state.model = turn.model or default_model_name(settings, turn.endpoint)
+        tools = [tool for tool in all_tools() if tool.missing(state.context) is None]
+        await self.shop.engine.run(model, tools, messages, state)
+
+    def _emit(self, event: Event) -> None:
+        if self.silent:
+            self.silent = False
+            FIRST_TOKEN.observe(time.perf_counter() - self.started)
+        self.emit(event)
+
+    def answer(self) -> Answer:
+        """What has come of it."""
+        state = self.state
+        return Answer(
+            session_id=self.turn.key.session_id,
+            message_id=self.turn.message_ids[1],
+            response=state.response,
+            model=state.model,
+            finish_reason=state.finish_reason,
+            reasoning="".join(state.reasoning),
+            sources=sources_of(state.response, state.passages),
+            tool_calls=tuple(state.tool_calls),
+            usage=state.usage,
+            extra=self.turn.extra,
+        )

@@ -1,0 +1,42 @@
+"""Where the events of a turn go: to the view that started it and, if the turn has a session, to the session's streams."""
+
+from models.events import Answer, Ended, Event, Failed, SourcesFound
+from models.turns import Turn
+from services.turn_log import TurnLog
+from utils.errors import ChatError
+from utils.event_streams import EventStreams, Outgoing
+
+
+class Outlet:
+    """Numbers the events of one turn. `outgoing` is what other workers will see of it; None for a stateless turn."""
+
+    def __init__(self, log: TurnLog, turn: Turn, streams: EventStreams) -> None:
+        self._log, self._streams = log, streams
+        self.outgoing = Outgoing(str(turn.key), turn.message_ids[1]) if turn.history is None else None
+        self._next = 0
+
+    def emit(self, event: Event, *, ends: bool = False) -> None:
+        """Shows an event to all readers."""
+        self._log.put(self.publish(event, ends=ends), event)
+
+    def publish(self, event: Event, *, ends: bool = False) -> int:
+        """Shows an event to the readers in other workers, and to those who come later; its number."""
+        self._next += 1
+        if self.outgoing is not None:
+            self._streams.publish(self.outgoing, event, ends=ends)
+        return self._next - 1
+
+    def fail(self, error: ChatError) -> None:
+        """Ends the turn with an error."""
+        self.emit(Failed(error), ends=True)
+
+    def ending(self, answer: Answer, error: ChatError | None) -> list[tuple[int, Event]]:
+        """Publishes how the turn ended, with the numbers of these events; `show` shows them to the view."""
+        events: list[Event] = [Failed(error)] if error else [Ended(answer)]
+        if answer.sources and not error:
+            events.insert(0, SourcesFound(answer.sources))
+        return [(self.publish(event, ends=event is events[-1]), event) for event in events]
+
+    def show(self, numbered: list[tuple[int, Event]]) -> None:
+        for number, event in numbered:
+            self._log.put(number, event)

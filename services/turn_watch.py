@@ -1,0 +1,143 @@
+"""Readers of turns that run elsewhere, or ran before: any worker replays and follows them from the session's streams."""
+
+import asyncio
+import re
+from collections import Counter
+from functools import partial
+
+from models.event_json import decode
+from models.events import Ended, Failed
+from models.turns import SessionKey
+from services.turn_log import TurnLog
+from utils.background import Background
+from utils.errors import RateLimited
+from utils.event_streams import BEGINNING, EntryId, EventStreams, Fields, Follower, events_key
+from utils.session_storage import translated
+
+WAIT_SECONDS = 60  # how long a reader waits for a turn to begin; then it is to come back
+LAST_EVENT_ID = re.compile(r"(msg_[0-9a-f]{1,64}):(\d{1,9})")
+
+
+class TurnWatch:
+    """The readers of one web worker. Its methods block and are called from views' threads."""
+
+    def __init__(self, streams: EventStreams, background: Background, most_readers: int) -> None:
+        self.streams, self.background, self.most_readers = streams, background, most_readers
+        self.readers: Counter[str] = Counter()
+
+    def watch(self, key: SessionKey, last_event_id: str | None = None) -> TurnLog:
+        """The events after `last_event_id`, else those of the running turn from its start, else of the next one.
+
+        A turn that waits for its reader comes first. Raises RateLimited when the owner has too many readers.
+        """
+        return self._start(key, last_event_id, wait=True)
+
+    def running(self, key: SessionKey) -> TurnLog | None:
+        """The events of the running turn from its start; None when none runs."""
+        log = self._start(key, None, wait=False)
+        return log if log.message_id else None
+
+    def _start(self, key: SessionKey, last_event_id: str | None, *, wait: bool) -> TurnLog:
+        reader = Reader(self, key)
+        self.background.run(reader.begin(last_event_id, wait=wait), timeout=10)
+        return reader.log
+
+
+class Reader:
+    """One reader of one session, on the event loop."""
+
+    def __init__(self, watch: TurnWatch, key: SessionKey) -> None:
+        self.streams, self.readers, self.most = watch.streams, watch.readers, watch.most_readers
+        self.key, self.loop = key, watch.background.loop
+        self.log = TurnLog("", partial(self.loop.call_soon_threadsafe, self.close))
+        self.seen = -1  # number of the last event that was passed on
+        self.closed = False
+        self._following: Follower | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, last_event_id: str | None, *, wait: bool) -> None:
+        """Finds out what is to be read, and starts. Without `wait`, only a running turn is."""
+        if self.readers[self.key.owner] >= self.most:
+            raise RateLimited(retry_after=5)
+        self.readers[self.key.owner] += 1
+        try:
+            with translated():
+                await self._begin(last_event_id, wait=wait)
+        except BaseException:
+            self.close()
+            raise
+
+    async def _begin(self, last_event_id: str | None, *, wait: bool) -> None:
+        key = str(self.key)
+        place, newest = await self.streams.newest_turn(key)
+        turn = await self._resumed(key, last_event_id)
+        if turn is None and wait and not last_event_id and (unseen := await self.streams.unseen(key)):
+            turn = unseen, -1
+        if turn is None and newest is not None:
+            last = await self.streams.last(key, newest)
+            turn = (newest, -1) if last is not None and not last[1] else None
+        if turn is not None:
+            await self._read(*turn)
+        elif wait:
+            self._patience = self.loop.call_later(WAIT_SECONDS, self._give_up)
+            self._following = await self.streams.follow(f"turns:{key}", place, self._next_turn)
+        else:
+            self.close()
+
+    async def _resumed(self, key: str, last_event_id: str | None) -> tuple[str, int] | None:
+        """The turn that a reader knows in part, and the number of the last event that it has seen."""
+        given = LAST_EVENT_ID.fullmatch(last_event_id or "")
+        if given is None:
+            return None
+        turn, seen = given[1], int(given[2])
+        last = await self.streams.last(key, turn)
+        return None if last is None or last == (seen, True) else (turn, seen)
+
+    async def _read(self, message_id: str, seen: int) -> None:
+        self.log.message_id, self.seen = message_id, seen
+        if seen < 0 and self._patience is None:
+            self._patience = self.loop.call_later(WAIT_SECONDS, self._give_up)
+        after = (seen + 1, 0) if seen >= 0 else BEGINNING
+        self._following = await self.streams.follow(events_key(str(self.key), message_id), after, self._pass_on)
+
+    def _next_turn(self, _entry: EntryId, fields: Fields) -> None:
+        self._stop_following()
+        self._do(self._read(fields[b"m"].decode(), -1))
+
+    def _pass_on(self, _entry: EntryId, fields: Fields) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        for number, event in enumerate(decode(fields[b"b"]), int(fields[b"f"])):
+            if number <= self.seen:
+                continue
+            self.seen = number
+            self.log.put(number, event)
+            if isinstance(event, Ended | Failed):
+                self._do(self.streams.seen(str(self.key), self.log.message_id))
+                self._stop_following()
+                return
+
+    def _do(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _give_up(self) -> None:
+        self._stop_following()
+        self.log.close()
+
+    def _stop_following(self) -> None:
+        if self._following is not None:
+            self.streams.unfollow(self._following)
+            self._following = None
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        if self.closed:
+            return
+        self.closed = True
+        self._stop_following()
+        if self._patience is not None:
+            self._patience.cancel()
+        self.readers[self.key.owner] -= 1
