@@ -135,7 +135,15 @@ class Settings(BaseSettings):
         200, "Turns", "Readers that one user may have open at once in one web worker, beside those that asked.", ge=1
     )
     CLEAR_RETENTION_SECONDS: int = _setting(604_800, "Turns", "How long a cleared history can be restored.", ge=0)
+    CONVERSATIONS_KEEP: int = _setting(
+        500, "Turns", "Newest conversations of a user that are kept; older ones are deleted. 0 keeps all.", ge=0
+    )
 
+    TITLE_MODEL: str = _setting(
+        "",
+        "Other models",
+        "Model of the same server that gives conversations better titles. Empty: their first message does.",
+    )
     VISION_MODEL: str = _setting("", "Other models", "Model that describes pictures.")
     VISION_MODEL_API_URL: str = _setting("", "Other models", "Its base URL. Empty: as the chat model's.")
     VISION_MODEL_API_KEY: SecretStr = _setting(NO_KEY, "Other models", "Its key. Empty: as the chat model's.")
