@@ -4,23 +4,20 @@ Servers differ in much; what is tolerated here was met in one of them. What cann
 """
 
 import logging
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
+from models.chat_parts import Calls, pieces, usage_metadata
 from utils.errors import ChatError, UpstreamError
 from utils.http_client import LOGGED_CHARS, error_of, for_log
 
 log = logging.getLogger(__name__)
 
 REASONING = "reasoning_content"
+REFUSAL = "refusal"
 OPEN, CLOSE = "<think>", "</think>"
 MAX_BYTES = 16_000_000  # of one event, or of a completion that is not streamed
 
@@ -69,54 +66,81 @@ def _overlap(text: str) -> int:
     return next((n for n in range(min(len(CLOSE) - 1, len(text)), 0, -1) if text.endswith(CLOSE[:n])), 0)
 
 
-@dataclass(slots=True)
-class Call:
-    """A tool call of the answer. `args` are what has come since the last `take`."""
+class Choice:
+    """One of the answers to a request: what has come of it since the last `take`."""
 
-    slot: int
-    id: str
-    name: str
-    args: str = ""
-    told: bool = False
+    def __init__(self) -> None:
+        self.finish_reason: str | None = None
+        self.empty = True
+        self._thinking = Thoughts()
+        self._text: list[str] = []
+        self._thoughts: list[str] = []
+        self._refusal: list[str] = []
+        self._logprobs: list[Any] = []
+        self._calls = Calls()
 
-    def take(self) -> ToolCallChunk:
-        first = not self.told
-        chunk = tool_call_chunk(
-            name=self.name if first else None, args=self.args, id=self.id if first else None, index=self.slot
+    def add(self, choice: dict[str, Any]) -> None:
+        delta = choice.get("delta") or choice.get("message") or {}
+        if refusal := delta.get(REFUSAL):
+            self._refusal.append(refusal)
+        if content := delta.get("content") or refusal:
+            for kind, text in pieces(content):
+                thoughts, answer = self._thinking.split(text) if kind == "text" else (text, "")
+                self._keep(thoughts, answer)
+        if isinstance(thought := delta.get(REASONING) or delta.get("reasoning"), str):
+            self._keep(thought, "")
+        for call in delta.get("tool_calls") or ():
+            self._calls.add(call)
+        if logprobs := (choice.get("logprobs") or {}).get("content"):
+            self._logprobs += logprobs
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+
+    def take(self) -> ChatGenerationChunk | None:
+        """None when nothing came that a reader would see."""
+        if not (self._text or self._thoughts or self._calls.changed):
+            return None
+        message = self._message()
+        if not (message.content or message.additional_kwargs or message.tool_call_chunks):
+            return None
+        return ChatGenerationChunk(message=message, generation_info=self._take_logprobs() or None)
+
+    def last(self, usage: dict[str, Any] | None, info: dict[str, Any]) -> ChatGenerationChunk:
+        """The rest, with finish reason, usage, and what else is known of the answer."""
+        self._keep(*self._thinking.split("", last=True))
+        message = self._message(
+            usage_metadata=usage_metadata(usage) if usage else None,
+            response_metadata={"model_provider": "openai"},
+            chunk_position="last",
         )
-        self.told, self.args = True, ""
-        return chunk
+        info = {"finish_reason": self.finish_reason or "stop", **info, **self._take_logprobs()}
+        return ChatGenerationChunk(message=message, generation_info=info)
 
+    def _keep(self, thoughts: str, answer: str) -> None:
+        if thoughts:
+            self._thoughts.append(thoughts)
+        if answer:
+            self._text.append(answer)
 
-@dataclass(slots=True)
-class Calls:
-    """The tool calls of one answer, told apart by index; by id where a server gives one index to all or none."""
+    def _message(self, **fields: Any) -> AIMessageChunk:
+        text, thoughts, refusal = "".join(self._text), "".join(self._thoughts), "".join(self._refusal)
+        calls = self._calls.take()
+        for taken in (self._text, self._thoughts, self._refusal):
+            taken.clear()
+        if text or thoughts or calls:
+            self.empty = False
+        extra = {name: value for name, value in ((REASONING, thoughts), (REFUSAL, refusal)) if value}
+        return AIMessageChunk(content=text, additional_kwargs=extra, tool_call_chunks=calls, **fields)
 
-    calls: list[Call] = field(default_factory=list)
-    of_index: dict[Any, Call] = field(default_factory=dict)
-    changed: dict[int, Call] = field(default_factory=dict)
-
-    def add(self, delta: dict[str, Any]) -> None:
-        function = delta.get("function") or {}
-        id, name, index = delta.get("id") or "", function.get("name") or "", delta.get("index")
-        call = self.of_index.get(index) if index is not None else (self.calls[-1] if self.calls and not name else None)
-        if call is None or (id and name and id != call.id):
-            call = Call(len(self.calls), id or f"call_{uuid.uuid4().hex[:24]}", name)
-            self.calls.append(call)
-            self.of_index[index] = call
-        call.name = call.name or name
-        args = function.get("arguments")
-        call.args += args if isinstance(args, str) else orjson.dumps(args).decode() if args is not None else ""
-        self.changed[call.slot] = call
-
-    def take(self) -> list[ToolCallChunk]:
-        chunks = [call.take() for call in self.changed.values() if call.name]
-        self.changed = {slot: call for slot, call in self.changed.items() if not call.name}
-        return chunks
+    def _take_logprobs(self) -> dict[str, Any]:
+        logprobs, self._logprobs = self._logprobs, []
+        return {"logprobs": {"content": logprobs}} if logprobs else {}
 
 
 class AnswerReader:
-    """Bytes in, chunks out: `feed` what has arrived, then `take` all of it as one chunk; `last` when nothing more comes."""
+    """Bytes in, chunks out: `feed` what has arrived, then `take` it, one chunk for each choice; `last` when no more comes.
+
+    Chunks come with the index of their choice.
+    """
 
     def __init__(self, upstream: str, secret: str = "") -> None:
         self.done = False
@@ -124,14 +148,9 @@ class AnswerReader:
         self._secret = secret
         self._rest = b""
         self._format: Literal["unknown", "events", "json"] = "unknown"
-        self._thinking = Thoughts()
-        self._text: list[str] = []
-        self._thoughts: list[str] = []
-        self._logprobs: list[Any] = []
-        self._calls = Calls()
+        self._choices: dict[int, Choice] = {}
         self._usage: dict[str, Any] | None = None
         self._info: dict[str, Any] = {}
-        self._empty = True
 
     def feed(self, data: bytes) -> None:
         """Raises UpstreamError, or what an error object in the stream amounts to."""
@@ -150,29 +169,29 @@ class AnswerReader:
             for line in lines:
                 self._line(line)
 
-    def take(self) -> ChatGenerationChunk | None:
-        """What has been read since the last call; None when that is nothing that a reader would see."""
-        if not (self._text or self._thoughts or self._calls.changed):
-            return None
-        message = self._message()
-        if not (message.content or message.additional_kwargs or message.tool_call_chunks):
-            return None
-        return ChatGenerationChunk(message=message, generation_info=self._logprobs_info())
+    def take(self) -> list[tuple[int, ChatGenerationChunk]]:
+        """What has been read since the last call, as far as a reader would see it."""
+        taken = [(index, choice.take()) for index, choice in self._choices.items()]
+        return [(index, chunk) for index, chunk in taken if chunk is not None]
 
-    def last(self) -> ChatGenerationChunk:
-        """The rest, with finish reason and usage. Raises UpstreamError when the answer is cut off or empty."""
+    def last(self, *, may_be_empty: bool = False) -> list[tuple[int, ChatGenerationChunk]]:
+        """The rest of each choice, with finish reason; usage is with the first one.
+
+        Raises UpstreamError when the answer is cut off, or empty: `may_be_empty` lets a choice pass that says why it ended.
+        """
         if self._format == "json":
             self._event(self._rest)
         elif self._rest:
             self._line(self._rest)
         self._rest = b""
-        if not self.done and "finish_reason" not in self._info:
+        choices = sorted(self._choices.items())
+        if not self.done and not (choices and all(choice.finish_reason for _, choice in choices)):
             raise self._broken("an answer without an end", b"")
-        message = self._message(last=True)
-        if self._empty:
+        usages = [self._usage] + [None] * len(choices)
+        chunks = [(index, choice.last(usage, self._info)) for (index, choice), usage in zip(choices, usages, strict=False)]
+        if not choices or any(one.empty and not (may_be_empty and one.finish_reason) for _, one in choices):
             raise self._broken("an empty answer", b"")
-        info = {"finish_reason": "stop", **self._info, **(self._logprobs_info() or {})}
-        return ChatGenerationChunk(message=message, generation_info=info)
+        return chunks
 
     def _line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):
@@ -196,55 +215,18 @@ class AnswerReader:
             self._usage = usage  # some send a running total with each event: only the last one counts
         try:
             for choice in event.get("choices") or ():
-                if not choice.get("index"):
-                    self._choice(choice, event)
+                self._choice(choice, event)
         except (AttributeError, TypeError):
             raise self._broken("an unknown shape", payload) from None
 
     def _choice(self, choice: dict[str, Any], event: dict[str, Any]) -> None:
-        delta = choice.get("delta") or choice.get("message") or {}
-        if content := delta.get("content") or delta.get("refusal"):
-            for kind, text in _pieces(content):
-                thoughts, answer = self._thinking.split(text) if kind == "text" else (text, "")
-                self._keep(thoughts, answer)
-        if isinstance(thought := delta.get(REASONING) or delta.get("reasoning"), str):
-            self._keep(thought, "")
-        for call in delta.get("tool_calls") or ():
-            self._calls.add(call)
-        if logprobs := (choice.get("logprobs") or {}).get("content"):
-            self._logprobs += logprobs
-        if reason := choice.get("finish_reason"):
+        index = choice.get("index") or 0
+        if index not in self._choices:
+            self._choices[index] = Choice()
+        self._choices[index].add(choice)
+        if choice.get("finish_reason"):
             known = {"model_name": event.get("model"), "system_fingerprint": event.get("system_fingerprint")}
-            self._info = {"finish_reason": reason, **{name: value for name, value in known.items() if value}}
-
-    def _keep(self, thoughts: str, answer: str) -> None:
-        if thoughts:
-            self._thoughts.append(thoughts)
-        if answer:
-            self._text.append(answer)
-
-    def _message(self, *, last: bool = False) -> AIMessageChunk:
-        if last:
-            self._keep(*self._thinking.split("", last=True))
-        text, thoughts, calls = "".join(self._text), "".join(self._thoughts), self._calls.take()
-        self._text.clear()
-        self._thoughts.clear()
-        if text or thoughts or calls:
-            self._empty = False
-        return AIMessageChunk(
-            content=text,
-            additional_kwargs={REASONING: thoughts} if thoughts else {},
-            tool_call_chunks=calls,
-            usage_metadata=_usage(self._usage) if last and self._usage else None,
-            response_metadata={"model_provider": "openai"} if last else {},
-            chunk_position="last" if last else None,
-        )
-
-    def _logprobs_info(self) -> dict[str, Any] | None:
-        if not self._logprobs:
-            return None
-        logprobs, self._logprobs = self._logprobs, []
-        return {"logprobs": {"content": logprobs}}
+            self._info = {name: value for name, value in known.items() if value}
 
     def _reported(self, event: dict[str, Any], payload: bytes) -> ChatError:
         self._log("an error object", payload)
@@ -259,43 +241,3 @@ class AnswerReader:
 
     def _log(self, what: str, payload: bytes) -> None:
         log.warning("%s sent %s: %s", self._upstream, what, for_log(payload.decode(errors="replace"), self._secret))
-
-
-def read_choices(body: bytes, upstream: str, secret: str = "") -> list[ChatGenerationChunk]:
-    """Every choice of a completion that is not streamed. Raises as AnswerReader does."""
-    try:
-        completion = orjson.loads(body)
-        choices = [{**choice, "index": 0} for choice in completion["choices"]]
-    except (ValueError, LookupError, TypeError):
-        completion, choices = {}, []
-    parts = [orjson.dumps({**completion, "choices": [choice]}) for choice in choices] or [body]
-    chunks = []
-    for part in parts:
-        reader = AnswerReader(upstream, secret)
-        reader.feed(part)
-        chunks.append(reader.last())
-    return chunks
-
-
-def _pieces(content: Any) -> Iterator[tuple[Literal["text", "thought"], str]]:
-    """The texts in a content, which is a string or a list of typed parts."""
-    if isinstance(content, str):
-        yield "text", content
-        return
-    for part in content if isinstance(content, list) else ():
-        if isinstance(part, str):
-            yield "text", part
-        elif isinstance(part, dict) and part.get("type") == "thinking":
-            yield from (("thought", text) for _, text in _pieces(part.get("thinking")))
-        elif isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield "text", part["text"]
-
-
-def _usage(usage: dict[str, Any]) -> UsageMetadata:
-    sent, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    metadata = UsageMetadata(input_tokens=sent, output_tokens=made, total_tokens=usage.get("total_tokens") or sent + made)
-    if reasoning := (usage.get("completion_tokens_details") or {}).get("reasoning_tokens"):
-        metadata["output_token_details"] = {"reasoning": reasoning}
-    if cached := (usage.get("prompt_tokens_details") or {}).get("cached_tokens"):
-        metadata["input_token_details"] = {"cache_read": cached}
-    return metadata

@@ -8,35 +8,42 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientTimeout
+from aiohttp import ClientConnectionError, ClientError, ClientPayloadError, ClientResponse, ClientTimeout
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import PrivateAttr, SecretStr
 
-from models.chat_stream import REASONING, AnswerReader, read_choices
+from models.chat_stream import REASONING, AnswerReader
 from models.providers import ModelOptions
 from utils import http_client
-from utils.errors import ChatError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from utils.errors import ChatError, UpstreamBadRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from utils.settings import Settings
 
 log = logging.getLogger(__name__)
 
 NO_KEY = SecretStr("none")  # langchain-openai insists on one, and would take another from the environment
 DRAIN_SECONDS = 0.1  # what a server may take to end its answer after [DONE], so that the connection can be used again
 PLAIN_ROLES: dict[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant"}
+PARAM = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}|\.?\[\d{1,6}\]|\.\d{1,6}){0,9}")
+REASON = re.compile(r"[a-z_]{1,60}")
 SAFE_NAME = re.compile(r"[\w.:-]{1,60}(/[\w.:-]{1,60})?")
 
-_sends_usage: dict[str, bool] = {}  # of each URL that has answered: whether it takes `stream_options`
+MAX_ANSWER_BYTES = 64_000_000  # of one stream: a server that a user chose must not fill our memory
+NO_CLIENT = object()  # in the place of the SDK's, which would take 35 ms and 1.6 MB for each URL and never be used
+MAX_KNOWN_URLS = 1_000
+
+_sends_usage: dict[str, bool] = {}  # of URLs that have answered: whether they take `stream_options`
 
 
 class OpenAIChat(ChatOpenAI):
@@ -48,11 +55,12 @@ class OpenAIChat(ChatOpenAI):
 
     connect_timeout: float = 10
     read_timeout: float = 60
+    _guard: Settings | None = PrivateAttr(None)
 
     @classmethod
     def of(cls, model: str, url: str, key: SecretStr, options: ModelOptions) -> Self:
         """A model at the base URL `url`, which gets `key` unless that is empty."""
-        return cls(
+        made = cls(
             model=model,
             base_url=url,
             api_key=key if key.get_secret_value() else NO_KEY,
@@ -62,7 +70,11 @@ class OpenAIChat(ChatOpenAI):
             read_timeout=options.read_timeout,
             use_responses_api=False,
             max_retries=0,
+            client=NO_CLIENT,
+            async_client=NO_CLIENT,
         )
+        made._guard = options.guard
+        return made
 
     async def _astream(
         self,
@@ -71,10 +83,20 @@ class OpenAIChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        response = await self._open(self._stream_body(messages, stop, **kwargs))
-        with self._closing(response):
-            async for chunk in self._read(response):
+        async for index, chunk in self._answers(self._stream_body(messages, stop, **kwargs)):
+            if index == 0:  # LangChain's streams know one choice only
                 yield chunk
+
+    async def choices(
+        self, messages: Sequence[dict[str, Any]], **options: Any
+    ) -> AsyncIterator[tuple[int, ChatGenerationChunk]]:
+        """All choices of an answer, in pieces, each with the index of its choice; the last one of each has a finish reason.
+
+        Messages and options are sent as they are, as OpenAI's API names them; an answer may be empty.
+        """
+        body = {**self._stream_body([], None, **options), "messages": messages}
+        async for piece in self._answers(body, may_be_empty=True):
+            yield piece
 
     async def _agenerate(
         self,
@@ -83,13 +105,11 @@ class OpenAIChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if (kwargs.get("n") or self.n or 1) == 1:
-            return generate_from_stream(iter([chunk async for chunk in self._astream(messages, stop, **kwargs)]))
-        kwargs["stream"] = False  # LangChain's streams know one choice only
-        response = await self._open(self._get_request_payload(messages, stop=stop, **kwargs))
-        with self._closing(response):
-            choices = read_choices(await response.read(), self._name, self._key)
-        return ChatResult(generations=[generate_from_stream(iter([choice])).generations[0] for choice in choices])
+        choices: dict[int, list[ChatGenerationChunk]] = {}
+        async for index, chunk in self._answers(self._stream_body(messages, stop, **kwargs)):
+            choices.setdefault(index, []).append(chunk)
+        whole = [generate_from_stream(iter(chunks)) for _, chunks in sorted(choices.items())]
+        return ChatResult(generations=[result.generations[0] for result in whole])
 
     def _generate(
         self,
@@ -124,20 +144,33 @@ class OpenAIChat(ChatOpenAI):
         finally:
             response.release()  # closes the connection when the answer has not been read to its end
 
-    async def _read(self, response: ClientResponse) -> AsyncIterator[ChatGenerationChunk]:
+    async def _answers(
+        self, body: dict[str, Any], *, may_be_empty: bool = False
+    ) -> AsyncIterator[tuple[int, ChatGenerationChunk]]:
+        response = await self._open(body)
+        with self._closing(response):
+            async for piece in self._read(response, may_be_empty):
+                yield piece
+
+    async def _read(self, response: ClientResponse, may_be_empty: bool) -> AsyncIterator[tuple[int, ChatGenerationChunk]]:
         reader = AnswerReader(self._name, self._key)
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.read_timeout
         while data := await response.content.readany():
             reader.feed(data)
+            if response.content.total_bytes > MAX_ANSWER_BYTES:
+                raise ClientPayloadError("an answer without an end")
             if reader.done:
                 break
-            if (chunk := reader.take()) is not None:
-                yield chunk
+            pieces = reader.take()
+            for piece in pieces:
+                yield piece
+            if pieces:
                 deadline = clock() + self.read_timeout
             elif clock() > deadline:  # heartbeats alone are no answer
                 raise TimeoutError
-        yield reader.last()
+        for piece in reader.last(may_be_empty=may_be_empty):
+            yield piece
         with suppress(TimeoutError, ClientError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not response.content.at_eof():
@@ -195,13 +228,18 @@ class OpenAIChat(ChatOpenAI):
             return Refusal(UpstreamUnreachable(upstream=self._name), http_client.retry_pause(retry, status, {}))
         if response.status < 300:
             if body.get("stream"):
+                if len(_sends_usage) > MAX_KNOWN_URLS:
+                    _sends_usage.clear()
                 _sends_usage.setdefault(self._url, "stream_options" in body)
             return response
         status, headers = response.status, response.headers
-        log.warning("%s answered %s: %s", self._name, status, await self._beginning(response))
+        beginning = await self._beginning(response)
+        log.warning("%s answered %s: %s", self._name, status, http_client.for_log(beginning, self._key))
         if status in (400, 422) and "stream_options" in body and self._url not in _sends_usage:
             del body["stream_options"]  # a server that may not know this field
             return await self._attempt(body, retry)
+        if status in (400, 413, 422):
+            return Refusal(UpstreamBadRequest(upstream=self._name, status=status, **_named(beginning)), None)
         return Refusal(http_client.error_of(status, self._name, headers), http_client.retry_pause(retry, status, headers))
 
     async def _post(self, body: dict[str, Any]) -> ClientResponse:
@@ -213,17 +251,17 @@ class OpenAIChat(ChatOpenAI):
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         timeout = ClientTimeout(connect=self.connect_timeout, sock_read=self.read_timeout)
-        post = http_client.session().post
+        post = http_client.session(self._guard).post
         return await post(self._url, data=data, headers=headers, timeout=timeout, allow_redirects=False)
 
     async def _beginning(self, response: ClientResponse) -> str:
-        """The start of an error's body, for the log; the connection is given up."""
+        """The start of an error's body; the connection is given up."""
         body = b""
         with suppress(TimeoutError, ClientError, OSError):
             async with asyncio.timeout(1):
                 body = await response.content.read(4 * http_client.LOGGED_CHARS)
         response.close()
-        return http_client.for_log(body.decode(errors="replace"), self._key)
+        return body.decode(errors="replace")
 
     @property
     def _url(self) -> str:
@@ -251,6 +289,19 @@ class Refusal:
 
     error: ChatError
     pause: float | None
+
+
+def _named(body: str) -> dict[str, str]:
+    """What an error object says that a request should not have had, and why, where these are names and nothing else."""
+    try:
+        error = orjson.loads(body)["error"]
+        param, reason = str(error["param"]), str(error["code"])
+    except (ValueError, LookupError, TypeError):
+        return {}
+    return {
+        "param": param if PARAM.fullmatch(param) and param != "None" else "",
+        "reason": reason if REASON.fullmatch(reason) else "",
+    }
 
 
 def _plain(message: BaseMessage) -> dict[str, Any] | None:

@@ -19,7 +19,15 @@ from fakes.upstream import Upstream, refusing_url
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions
 from utils import http_client
-from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
+from utils.errors import (
+    ChatError,
+    UpstreamBadRequest,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 KEY = SecretStr("sk-server-0123456789")
 SECRET = "sk-live-9876543210abcdef"
@@ -44,7 +52,7 @@ def fails(model, seen: list[AIMessageChunk] | None = None) -> ChatError:
 
 
 STATUSES = [
-    (status(400), UpstreamError),
+    (status(400), UpstreamBadRequest),
     (status(401), UpstreamRejected),
     (status(403), UpstreamRejected),
     (status(404), UpstreamRejected),

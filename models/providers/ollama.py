@@ -1,11 +1,9 @@
 """A local server such as Ollama or vLLM, by its OpenAI-compatible address. It gets no key."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-from aiohttp import ClientError, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientTimeout
 from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import ChatGenerationChunk
 
 from models.openai_chat import OpenAIChat
 from models.providers import ModelOptions
@@ -33,11 +31,10 @@ def default_model(settings: Settings) -> str:
 class LocalChat(OpenAIChat):
     """Asks the server for the name of its model where none is set, at the first use."""
 
-    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+    async def _open(self, body: dict[str, Any]) -> ClientResponse:
         if self.model_name == FIRST_LISTED:
             self.model_name = await self._first_listed()
-        async for chunk in super()._astream(*args, **kwargs):
-            yield chunk
+        return await super()._open({**body, "model": self.model_name})
 
     async def _first_listed(self) -> str:
         timeout = ClientTimeout(connect=self.connect_timeout, total=self.read_timeout)
