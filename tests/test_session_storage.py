@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from utils.errors import StoreUnavailable, TurnInProgress
-from utils.session_storage import MEMORY_TURNS, SessionStorage
+from utils.event_streams import EventStreams, Outgoing
+from utils.session_storage import MEMORY_TURNS, Lease, SessionStorage
 
 KEY = "local/会话"
 TURN = {"seq": 2, "messages": [{"role": "user", "content": "你好"}]}
@@ -23,6 +24,14 @@ async def worker(url: str, wait: float = 5) -> AsyncIterator[SessionStorage]:
     await storage.close()
 
 
+async def commit(storage: SessionStorage, lease: Lease, turn: dict[str, Any], **options: Any) -> bool:
+    """Commits a turn with one event."""
+    streams = EventStreams(storage.redis, storage.worker_id, 3600, lambda events: repr(events).encode())
+    outgoing = Outgoing(lease.key, lease.message_id or "msg_1")
+    streams.publish(outgoing, "事件", ends=True)
+    return await storage.commit(lease, turn, streams.pending(outgoing), **options)
+
+
 def run(test: Callable[[], Awaitable[Any]]) -> None:
     asyncio.run(asyncio.wait_for(test(), 30))  # type: ignore[arg-type]
 
@@ -32,7 +41,7 @@ def test_a_committed_turn_is_there_for_the_next(redis_url: str) -> None:
         async with worker(redis_url) as one, worker(redis_url) as other:
             lease = await one.begin(KEY)
             assert lease.turns == [] and lease.seq == 0
-            assert await one.commit(lease, TURN)
+            assert await commit(one, lease, TURN)
             lease = await other.begin(KEY)
             assert lease.turns == [TURN] and lease.seq == 2
 
@@ -46,7 +55,7 @@ def test_a_second_turn_waits_for_the_first(redis_url: str) -> None:
             waiting = asyncio.create_task(other.begin(KEY))
             await asyncio.wait([waiting], timeout=0.2)
             assert not waiting.done()
-            await one.commit(lease, TURN)
+            await commit(one, lease, TURN)
             assert (await waiting).turns == [TURN]
 
     run(test)
@@ -90,12 +99,12 @@ def test_a_turn_that_lost_its_lock_cannot_write(redis_url: str) -> None:
             lost = await one.begin(KEY)
             await one.redis.delete(f"lock:{KEY}")
             held = await other.begin(KEY)
-            assert not await one.commit(lost, {"seq": 2, "messages": ["stale"]})
+            assert not await commit(one, lost, {"seq": 2, "messages": ["stale"]})
             await one.release(lost)
             with pytest.raises(TurnInProgress):
                 one.wait = 0
                 await one.begin(KEY)
-            assert await other.commit(held, TURN)
+            assert await commit(other, held, TURN)
             assert (await one.begin(KEY)).turns == [TURN]
 
     run(test)
@@ -104,14 +113,14 @@ def test_a_turn_that_lost_its_lock_cannot_write(redis_url: str) -> None:
 def test_every_key_expires_and_a_turn_renews_it(redis_url: str) -> None:
     async def test() -> None:
         async with worker(redis_url) as storage:
-            await storage.commit(await storage.begin(KEY), TURN, system_prompt="你是间谍")
+            await commit(storage, await storage.begin(KEY), TURN, system_prompt="你是间谍")
             for key in (f"memory:{KEY}", f"prompt:{KEY}"):
                 assert 3590 < await storage.redis.ttl(key) <= 3600
                 await storage.redis.expire(key, 10)
             lease = await storage.begin(KEY)
             assert 0 < await storage.redis.ttl(f"lock:{KEY}") <= 3600
             assert lease.system_prompt == "你是间谍"
-            await storage.commit(lease, TURN, system_prompt="你是间谍")
+            await commit(storage, lease, TURN, system_prompt="你是间谍")
             assert await storage.redis.ttl(f"prompt:{KEY}") > 3590 and await storage.redis.ttl(f"memory:{KEY}") > 3590
 
     run(test)
@@ -120,8 +129,8 @@ def test_every_key_expires_and_a_turn_renews_it(redis_url: str) -> None:
 def test_a_rebuilt_memory_replaces_the_old_one(redis_url: str) -> None:
     async def test() -> None:
         async with worker(redis_url) as storage:
-            await storage.commit(await storage.begin(KEY), {"seq": 99, "messages": []})
-            await storage.commit(await storage.begin(KEY), {**TURN, "seq": 4}, rebuilt=[TURN])
+            await commit(storage, await storage.begin(KEY), {"seq": 99, "messages": []})
+            await commit(storage, await storage.begin(KEY), {**TURN, "seq": 4}, rebuilt=[TURN])
             assert [turn["seq"] for turn in (await storage.begin(KEY)).turns] == [2, 4]
 
     run(test)
@@ -131,7 +140,7 @@ def test_the_memory_keeps_the_newest_turns(redis_url: str) -> None:
     async def test() -> None:
         async with worker(redis_url) as storage:
             for seq in range(2, 2 * MEMORY_TURNS + 8, 2):
-                await storage.commit(await storage.begin(KEY), {"seq": seq, "messages": []})
+                await commit(storage, await storage.begin(KEY), {"seq": seq, "messages": []})
             turns = (await storage.begin(KEY)).turns
             assert len(turns) == MEMORY_TURNS and turns[-1]["seq"] == 2 * MEMORY_TURNS + 6
 
@@ -141,7 +150,7 @@ def test_the_memory_keeps_the_newest_turns(redis_url: str) -> None:
 def test_names_that_look_alike_are_different_sessions(redis_url: str) -> None:
     async def test() -> None:
         async with worker(redis_url) as storage:
-            await storage.commit(await storage.begin("a/b:memory"), TURN)
+            await commit(storage, await storage.begin("a/b:memory"), TURN)
             assert (await storage.begin("a/b")).turns == [] and (await storage.begin("a:b/memory")).turns == []
 
     run(test)

@@ -42,9 +42,13 @@ local function append(k, a)
   local added = redis.pcall('XADD', KEYS[k], (tonumber(ARGV[a]) + 1) .. '-0', unpack(fields))
   if type(added) == 'table' and added.err then return end  -- it was written before, with more
   redis.call('EXPIRE', KEYS[k], ARGV[a + 7])
-  if ARGV[a + 4] == '1' then
+  if ARGV[a + 4] == '1' then  -- a turn renews what is kept of those before it
     redis.call('XADD', KEYS[k + 1], 'MINID', ARGV[a + 8], '*', 'm', ARGV[a + 5])
     redis.call('EXPIRE', KEYS[k + 1], ARGV[a + 7])
+    local prefix = string.sub(KEYS[k], 1, -1 - #ARGV[a + 5])
+    for _, turn in ipairs(redis.call('XRANGE', KEYS[k + 1], '-', '+')) do
+      redis.call('EXPIRE', prefix .. turn[2][2], ARGV[a + 7])
+    end
     redis.call('SADD', KEYS[k + 2], ARGV[a + 6])
   end
   if ARGV[a + 3] == '1' then redis.call('SREM', KEYS[k + 2], ARGV[a + 6]) end
