@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-RESERVED = ("default", "custom")  # the server's own model, and one of the user's
+DEFAULT, CUSTOM = "default", "custom"  # the server's own model, and one of the user's
 
 
 class ModelPreset(BaseModel):
@@ -22,8 +22,8 @@ class ModelPreset(BaseModel):
     @field_validator("type")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
-        if name in RESERVED:
-            raise ValueError(f"must not be one of {', '.join(RESERVED)}")
+        if name in (DEFAULT, CUSTOM):
+            raise ValueError(f"must be neither {DEFAULT} nor {CUSTOM}")
         return name
 
     @field_validator("url")
