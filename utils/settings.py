@@ -4,6 +4,7 @@
 `python -m utils.settings` prints `config.py.example`, made from the descriptions below.
 """
 
+import json
 import re
 import runpy
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 DASHSCOPE_URL = "https://dashscope.aliyuncs.com"
 NO_KEY = SecretStr("")
+FRONT_END_MODELS = tuple((name, "") for name in ("chat-model", "chat-model-reasoning", "title-model", "artifact-model"))
 ORIGIN = re.compile(r"\*|https?://[a-z0-9.-]+(:\d+)?")
 Names = Annotated[tuple[str, ...], NoDecode]  # in the environment: names with commas between them
 
@@ -123,6 +125,12 @@ class Settings(BaseSettings):
         "Models that users may choose beside the one above (in the environment: as JSON). Without a url one is not offered.",
     )
 
+    MODEL_MAPPING: Annotated[tuple[tuple[str, str], ...], NoDecode] = _setting(
+        FRONT_END_MODELS,
+        "Chat model",
+        "Models by the names that front ends use at /api/chat (in the environment: as JSON). An empty name: the one above.",
+    )
+
     MEMORY_TTL_SECONDS: int = _setting(3600, "Turns", "Life of a session's working memory, renewed by each turn.", ge=1)
     TURN_WAIT_SECONDS: float = _setting(30, "Turns", "How long a turn waits for the one before it, then 409.", ge=0)
     TURN_TIMEOUT_SECONDS: float = _setting(300, "Turns", "Longest duration of a turn.", gt=0)
@@ -131,6 +139,12 @@ class Settings(BaseSettings):
     TOOL_TIMEOUT_SECONDS: float = _setting(30, "Turns", "Longest duration of one tool call.", gt=0)
     TOOL_RESULT_CHARS: int = _setting(12_000, "Turns", "A tool's result is cut at this many characters.", ge=200)
     TOOL_CACHE_SECONDS: int = _setting(300, "Turns", "How long results of web tools are reused; 0 never.", ge=0)
+    ANSWER_CACHE_SECONDS: int = _setting(
+        0,
+        "Turns",
+        "How long answers to stateless questions at temperature 0 are given again to the same question; 0 never.",
+        ge=0,
+    )
     STREAMS_PER_USER: int = _setting(
         200, "Turns", "Readers that one user may have open at once in one web worker, beside those that asked.", ge=1
     )
@@ -234,6 +248,15 @@ class Settings(BaseSettings):
         names = value.split(",") if isinstance(value, str) else value
         return tuple(name.strip().lower().lstrip(".") for name in names if name.strip())
 
+    @field_validator("MODEL_MAPPING", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        try:
+            mapping = json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError:
+            raise ValueError("must be a JSON object") from None
+        return tuple(mapping.items()) if isinstance(mapping, dict) else mapping
+
     @field_validator("SECRET_KEY")
     @classmethod
     def _long(cls, secret: SecretStr) -> SecretStr:
@@ -306,7 +329,9 @@ def load_settings(**overrides: Any) -> Settings:
 def _literal(value: Any) -> str:
     if value is presets.EXAMPLES:
         return presets.literal(value)
-    if isinstance(value, SecretStr):
+    if value is FRONT_END_MODELS:
+        value = dict(value)
+    elif isinstance(value, SecretStr):
         value = value.get_secret_value()
     elif isinstance(value, Path):
         value = "" if value == Path() else str(value)
