@@ -4,16 +4,16 @@
 """
 
 import logging
-import re
-import secrets
-import time
+import math
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, g, redirect, request
+from flask import Flask, Request, Response, redirect, request
+from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from models.migrations import is_current
 from routes import blueprints
@@ -28,14 +28,26 @@ from utils.errors import (
     UnsupportedType,
 )
 from utils.logs import configure_logging, request_id_var
+from utils.request_log import ROUTE, RequestLog
 from utils.settings import ROOT, VERSION, Settings, load_settings
+from views import rate_limit
 from views.common import language
 
-log = logging.getLogger("chat.requests")
+log = logging.getLogger("app")
 
 JSON_MAX_BYTES = 8_000_000
 UPLOAD_FILES = 10  # files of the largest size that one request may bring
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
+PREFLIGHT_SECONDS = 600  # how long a browser remembers what it may do
+EXPOSED_HEADERS = (
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Content-Disposition",
+    "x-vercel-ai-ui-message-stream",
+    "x-vercel-ai-data-stream",
+)
 
 
 class StrictRequest(Request):
@@ -59,7 +71,7 @@ class StrictRequest(Request):
 def create_app(settings: Settings | None = None) -> Flask:
     """The application with its stores and services. Refuses to serve a database whose schema is behind."""
     settings = settings or load_settings()
-    configure_logging(settings.LOG_LEVEL)
+    configure_logging(settings)
     app = OpenAPI(
         __name__,
         info=Info(title="LLM Chat Backend", version=VERSION),
@@ -75,7 +87,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     if not is_current(services.database.engine):
         raise SystemExit("The database schema is behind. Run `python -m models.migrations` first.")
     app.extensions["services"] = services
-    app.before_request(_begin)
+    app.before_request(_note_route)
+    app.after_request(rate_limit.tell)
     app.after_request(_finish)
     app.register_error_handler(ChatError, _problem)
     app.register_error_handler(HTTPException, _http_problem)
@@ -84,21 +97,34 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/", endpoint="index", view_func=lambda: redirect("/docs/swagger"))
     for blueprint in blueprints:
         app.register_api(blueprint)
+    _surround(app, settings)
     return app
 
 
-def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    g.started = time.perf_counter()
-    request_id_var.set(g.request_id)
+def _surround(app: Flask, settings: Settings) -> None:
+    """What is there for all addresses: browsers of other sites let in, proxies believed, requests logged and counted."""
+    if settings.CORS_ORIGINS:
+        CORS(
+            app,
+            origins=settings.CORS_ORIGINS,
+            supports_credentials=settings.CORS_CREDENTIALS,
+            send_wildcard="*" in settings.CORS_ORIGINS,
+            always_send=False,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=PREFLIGHT_SECONDS,
+        )
+    if proxies := settings.TRUSTED_PROXIES:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    app.wsgi_app = RequestLog(app.wsgi_app)  # type: ignore[method-assign]
+
+
+def _note_route() -> None:
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    ms = (time.perf_counter() - g.started) * 1000
-    log.info("%s %s %d %.1f ms", request.method, request.path, response.status_code, ms)
     return response
 
 
@@ -109,13 +135,13 @@ def _problem(error: ChatError) -> Response:
         "status": error.status,
         "detail": error.message(language()),
         "code": error.code,
-        "request_id": g.request_id,
+        "request_id": request_id_var.get(),
     }
     if error.errors:
         body["errors"] = error.errors
     response = Response(orjson.dumps(body), error.status, content_type="application/problem+json")
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return response
 
 

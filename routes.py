@@ -10,16 +10,20 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from models import schemas
-from views import native, operations
+from models import schemas, schemas_config
+from views import native, operations, user_configs
+from views.rate_limit import limited
 
 Answers = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
 PROBLEMS: Answers = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
-TURN_PROBLEMS: Answers = dict.fromkeys((409, 502, 504), schemas.ProblemView)
+TURN_PROBLEMS: Answers = dict.fromkeys((409, 429, 502, 504), schemas.ProblemView)
 CHAT, DOCUMENTS, OTHER = Tag(name="chat"), Tag(name="documents"), Tag(name="other")
 
 
 def row(blueprint: APIBlueprint, method: str, path: str, view: Any, tag: Tag, answers: Answers | None = None) -> None:
+    """One address. Views with the answers of a turn start one, so they are limited."""
+    if answers and TURN_PROBLEMS.keys() <= answers.keys():
+        view = limited(view)
     endpoint = re.sub(r"\W+", "_", f"{method}{path}")
     getattr(blueprint, method.lower())(path, tags=[tag], responses=answers or {}, endpoint=endpoint)(view)
 
@@ -51,4 +55,14 @@ row(v1, "GET", "/health", operations.health, OTHER, {200: schemas.HealthView})
 row(v1, "GET", "/health/live", operations.live, OTHER)
 row(v1, "GET", "/health/ready", operations.ready, OTHER, {200: schemas.HealthView})
 
-blueprints = (v1,)
+site = APIBlueprint("operations", __name__, abp_responses=PROBLEMS)
+row(site, "GET", "/health", operations.health, OTHER, {200: schemas.HealthView})
+row(site, "GET", "/api/health", operations.health, OTHER, {200: schemas.HealthView})
+row(site, "GET", "/metrics", operations.metrics, OTHER)
+
+# each user's model, and the chat with it
+row(site, "GET", "/api/config", user_configs.show, CHAT, {200: schemas_config.ConfigView})
+row(site, "POST", "/api/config", user_configs.update, CHAT, {200: schemas_config.ConfigView})
+row(site, "POST", "/chat", user_configs.chat, CHAT, {200: schemas_config.SimpleAnswerView, **TURN_PROBLEMS})
+
+blueprints = (v1, site)

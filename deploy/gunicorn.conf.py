@@ -2,8 +2,11 @@
 
 import gc
 import importlib
+import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -33,17 +36,43 @@ loglevel = "warning"
 proc_name = "llm-chat-backend"
 
 
-def on_starting(_server: Any) -> None:
+def on_starting(server: Any) -> None:
     """Imports everything once, before the fork; what connects or starts threads is made after it, by create_app.
 
     Ends at once where the database has not been migrated: workers could only refuse one after the other.
     """
-    importlib.import_module("app")
     database = Database(settings.database_url)
     if not is_current(database.engine):
         raise SystemExit("The database schema is behind. Run `python -m models.migrations` first.")
     database.close()
+    _prepare_metrics(server)
+    importlib.import_module("app")
     gc.freeze()  # what is imported lives for ever: no collection needs to look at it, nor to unshare its memory
+
+
+def _prepare_metrics(server: Any) -> None:
+    """An empty folder in which the workers count. prometheus-client asks for its name when it is imported: before `app`."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
+        server.metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="llm-chat-metrics-")
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    if not server.master_pid:  # not when USR2 made this process: the workers of the one before still count there
+        for left in Path(folder).glob("*.db"):
+            left.unlink()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a worker has counted stays; requests that it had in hand are no more."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Removes the folder of the metrics if it was made here."""
+    if folder := getattr(server, "metrics", None):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -69,7 +69,7 @@ def main() -> None:
     settings = load_settings()
     if not (settings.redis_url and settings.CHROMA_URL):
         raise SystemExit("The ingestion worker needs REDIS_URL and CHROMA_URL; the launcher sets them where it can.")
-    configure_logging(settings.LOG_LEVEL)
+    configure_logging(settings)
     preload(settings)
     roles: dict[str, Callable[[], None]] = {
         "interactive": lambda: serve([INTERACTIVE], settings.redis_url, settings.DOCUMENT_MEMORY_BYTES),

@@ -98,10 +98,10 @@ def _free_port() -> int:
 def _parts(settings: Settings, folder: Path) -> list[Part]:
     """The parts in the order in which they start; `folder` holds sockets and counters for this run."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
-    env["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
-    (folder / "metrics").mkdir()
     logs = settings.DATA_DIR / "logs"  # the stores tell much that is of no use until one of them fails
     logs.mkdir(exist_ok=True)
+    if settings.log_path is None:
+        env["LOG_FILE"] = str(logs / "chat.log")
     parts = []
     if not settings.redis_url:
         path = folder / "valkey.sock"
@@ -118,7 +118,7 @@ def _parts(settings: Settings, folder: Path) -> list[Part]:
         env = {**env, "CHROMA_URL": f"http://127.0.0.1:{port}"}
     parts.append(Part("ingest", [sys.executable, "-m", "services.ingestion_worker"], env))
     web = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy/gunicorn.conf.py"), "app:create_app()"]
-    parts.append(Part("web", web, env))
+    parts.append(Part("web", web, {**env, "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}))
     return parts
 
 

@@ -14,6 +14,7 @@ from services.image_service import ImageService
 from services.retrieval_service import RetrievalService
 from utils.background import Background
 from utils.errors import ChatError
+from utils.rate_limit import RateLimit
 from utils.session_storage import SessionStorage
 from utils.settings import Settings
 
@@ -30,6 +31,7 @@ class Services:
     images: ImageService
     audio: AudioService
     health: HealthService
+    rate_limit: RateLimit | None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -55,6 +57,7 @@ class Services:
             images=ImageService(settings, database),
             audio=AudioService(settings),
             health=HealthService(settings, database, storage, retrieval, background),
+            rate_limit=RateLimit(settings.RATE_LIMIT, settings.redis_url) if settings.RATE_LIMIT else None,
         )
 
     def close(self) -> None:

@@ -6,4 +6,11 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
-pytest_plugins = ["fixtures.stores", "fixtures.upstream", "fixtures.web", "fixtures.server", "fixtures.ingestion"]
+pytest_plugins = [
+    "fixtures.stores",
+    "fixtures.upstream",
+    "fixtures.web",
+    "fixtures.server",
+    "fixtures.ingestion",
+    "fixtures.operations",
+]

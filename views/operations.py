@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from flask import Response
+
+from utils import metrics as numbers
 from views.common import services
 
 
@@ -23,3 +26,8 @@ def live() -> dict[str, str]:
 def ready() -> tuple[dict[str, Any], int]:
     """Whether turns can be served."""
     return _report()
+
+
+def metrics() -> Response:
+    """What all workers have counted, in Prometheus' text format."""
+    return Response(numbers.page(), content_type=numbers.MEDIA_TYPE)
