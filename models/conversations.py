@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from models.branches import count_shown, switch
-from models.database import Database, conversations, documents, messages, now, owners
+from models.database import Database, conversations, documents, messages, now, owners, retried
 from models.turns import SessionKey
 from utils.errors import NotFound
 
@@ -20,6 +19,7 @@ _FIND = select(conversations).where(
     conversations.c.session_id == bindparam("session"),
     or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > bindparam("present")),
 )
+_FIND_LOCKED = _FIND.with_for_update()
 _READY = (
     select(documents.c.id, documents.c.filename)
     .where(documents.c.conversation_id == bindparam("conversation"), documents.c.status.in_(("ready", "partial")))
@@ -47,9 +47,13 @@ class ReadyDocument:
     filename: str
 
 
-def find_in(connection: Connection, key: SessionKey) -> Conversation | None:
-    """The conversation of a session, as long as it has not expired."""
-    row = connection.execute(_FIND, {"owner": key.owner, "session": key.session_id, "present": now()}).first()
+def find_in(connection: Connection, key: SessionKey, *, lock: bool = False) -> Conversation | None:
+    """The conversation of a session, as long as it has not expired.
+
+    Whoever is going to change it, or its messages, takes its `lock`, and has others who want it wait.
+    """
+    statement = _FIND_LOCKED if lock else _FIND
+    row = connection.execute(statement, {"owner": key.owner, "session": key.session_id, "present": now()}).first()
     if row is None:
         return None
     return Conversation(
@@ -66,25 +70,19 @@ def find(database: Database, key: SessionKey) -> Conversation:
     return conversation
 
 
+@retried
 def find_or_create(database: Database, key: SessionKey, *, temporary_for: float | None = None) -> Conversation:
     """The conversation of a session, made if it is missing; `temporary_for` seconds if it is to be a temporary one."""
-
-    def attempt() -> Conversation:
-        with database.write() as connection:
-            return find_in(connection, key) or create_in(connection, key, temporary_for)
-
-    try:
-        return attempt()
-    except IntegrityError:  # another worker made the same session at the same moment: it is there now
-        return attempt()
+    with database.write() as connection:
+        return find_in(connection, key) or create_in(connection, key, temporary_for)
 
 
 def create_in(connection: Connection, key: SessionKey, temporary_for: float | None) -> Conversation:
+    """Makes the conversation of a session. Raises IntegrityError when another worker makes it at this moment."""
     present = now()
     # what is left of an expired session of that name must not come back with it
-    connection.execute(
-        delete(conversations).where(conversations.c.owner_id == key.owner, conversations.c.session_id == key.session_id)
-    )
+    mine = conversations.c.owner_id == key.owner, conversations.c.session_id == key.session_id
+    connection.execute(delete(conversations).where(*mine, conversations.c.expires_at <= present))
     if connection.execute(select(owners.c.id).where(owners.c.id == key.owner)).first() is None:
         connection.execute(insert(owners).values(id=key.owner, created_at=present))
     result = connection.execute(
@@ -116,11 +114,12 @@ def ready_documents_in(connection: Connection, conversation_id: int) -> tuple[Re
     )
 
 
+@retried
 def clear(database: Database, key: SessionKey) -> tuple[Conversation, int, datetime]:
     """Hides all messages; returns the conversation, how many were hidden, and when. Raises NotFound."""
     present = now()
     with database.write() as connection:
-        conversation = find_in(connection, key)
+        conversation = find_in(connection, key, lock=True)
         if conversation is None:
             raise NotFound(what="session")
         cleared = count_shown(connection, conversation.id)
@@ -133,10 +132,11 @@ def clear(database: Database, key: SessionKey) -> tuple[Conversation, int, datet
     return conversation, cleared, present
 
 
+@retried
 def restore(database: Database, key: SessionKey, cleared_after: datetime) -> int:
     """Undoes the last clear, if it was made after `cleared_after`; returns how many messages came back. Raises NotFound."""
     with database.write() as connection:
-        conversation = find_in(connection, key)
+        conversation = find_in(connection, key, lock=True)
         if conversation is None:
             raise NotFound(what="session")
         mine = messages.c.conversation_id == conversation.id
@@ -149,10 +149,11 @@ def restore(database: Database, key: SessionKey, cleared_after: datetime) -> int
     return count - conversation.message_count
 
 
+@retried
 def switch_branch(database: Database, key: SessionKey, message_id: str) -> None:
     """Shows the newest branch that holds a message. Raises NotFound."""
     with database.write() as connection:
-        conversation = find_in(connection, key)
+        conversation = find_in(connection, key, lock=True)
         if conversation is None:
             raise NotFound(what="session")
         head = switch(connection, conversation.id, message_id)

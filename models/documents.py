@@ -89,8 +89,12 @@ _BRIEF = [column for column in documents.c if column.name not in ("pages", "crea
 _WHOLE = [*_BRIEF, documents.c.pages]
 
 
-def _select(connection: Connection, columns: list[Any], *conditions: ColumnElement[bool]) -> list[Document]:
-    rows = connection.execute(select(*columns).where(*conditions).order_by(documents.c.created_at, documents.c.id))
+def _select(
+    connection: Connection, columns: list[Any], *conditions: ColumnElement[bool], lock: bool = False
+) -> list[Document]:
+    """Documents, oldest first; with `lock`, others who want to change them wait until this transaction ends."""
+    statement = select(*columns).where(*conditions).order_by(documents.c.created_at, documents.c.id)
+    rows = connection.execute(statement.with_for_update() if lock else statement)
     return [Document(**row._mapping) for row in rows]
 
 
@@ -142,7 +146,7 @@ def load(database: Database, document_id: str) -> Document | None:
 def start(database: Database, document_id: str) -> Document | None:
     """Begins a run of a document's job; None when there is nothing to do, or when it was tried too often and now failed."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.id == document_id, documents.c.status.in_(UNFINISHED))
+        found = _select(connection, _BRIEF, documents.c.id == document_id, documents.c.status.in_(UNFINISHED), lock=True)
         if not found:
             return None
         if found[0].attempts >= MAX_ATTEMPTS:
@@ -180,7 +184,7 @@ def finish(database: Database, document_id: str, status: Status, **values: Any) 
 def delete(database: Database, owner: str, document_id: str) -> Document:
     """Deletes the row of a document; returns it as it was. Raises NotFound."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner))
+        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
         if not found:
             raise NotFound(what="document")
         connection.execute(documents.delete().where(documents.c.id == document_id))
@@ -190,8 +194,9 @@ def delete(database: Database, owner: str, document_id: str) -> Document:
 def delete_all(database: Database, conversation_id: int) -> list[Document]:
     """Deletes the rows of a conversation's documents; returns them as they were."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.conversation_id == conversation_id)
-        connection.execute(documents.delete().where(documents.c.conversation_id == conversation_id))
+        found = _select(connection, _BRIEF, documents.c.conversation_id == conversation_id, lock=True)
+        # and none that is added meanwhile, of which the caller would not know
+        connection.execute(documents.delete().where(documents.c.id.in_([document.id for document in found])))
     return found
 
 

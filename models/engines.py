@@ -36,7 +36,7 @@ DRIVERS = {
     "mysql": ("mysql+pymysql", MYSQL),
     "mariadb": ("mysql+pymysql", MYSQL),
 }
-CONFLICTS = frozenset({"40001", "40P01", 1020, 1213})  # deadlocks, and rows that another transaction changed meanwhile
+CONFLICTS = frozenset({"40001", "40P01", 1020})  # deadlocks, and rows that another transaction changed meanwhile
 MIGRATION_LOCK = "llm-chat-backend"
 
 
@@ -74,7 +74,7 @@ def reading(engine: Engine) -> dict[str, Any]:
 def is_conflict(error: DBAPIError) -> bool:
     """Whether a transaction failed only because of another one, and may succeed when it is tried again."""
     number = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return getattr(error.orig, "sqlstate", number) in CONFLICTS
+    return number in CONFLICTS or getattr(error.orig, "sqlstate", None) in CONFLICTS
 
 
 def lock_migrations(connection: Connection) -> None:

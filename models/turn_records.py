@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from models.branches import Place, count_shown, go_to, known_question, shown
 from models.conversations import Conversation, ReadyDocument, create_in, find_in, ready_documents_in, title_of
-from models.database import Database, conversations, messages, now
+from models.database import Database, conversations, messages, now, retried
 from models.turns import Attachment, Branch, MessageStatus, Turn
 
 # The statements of every turn, built once: building one costs more than running it.
@@ -69,7 +69,9 @@ def open_turn(connection: Connection, turn: Turn, ttl: float) -> OpenedTurn:
     Raises NotFound when the turn branches off a message that does not exist.
     """
     present = now()
-    conversation = find_in(connection, turn.key) or create_in(connection, turn.key, ttl if turn.temporary else None)
+    conversation = find_in(connection, turn.key, lock=True)
+    if conversation is None:
+        conversation = create_in(connection, turn.key, ttl if turn.temporary else None)
     found = ready_documents_in(connection, conversation.id)
     if conversation.temporary:
         opened = _open_unstored(conversation, turn, found)
@@ -150,6 +152,7 @@ def close_turn(connection: Connection, message_id: str, status: MessageStatus, v
     connection.execute(_CLOSE, {"message": message_id, **_renamed({"status": status, **values})})
 
 
+@retried
 def history(database: Database, opened: OpenedTurn, answer_id: str, limit: int) -> list[StoredTurn]:
     """The newest `limit` turns before one that is open, oldest first: those that are shown.
 

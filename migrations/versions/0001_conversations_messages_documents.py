@@ -91,18 +91,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table('messages', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_messages_cleared_at'))
-
+    # with their indexes, of which MySQL would not let go those that foreign keys use
     op.drop_table('messages')
-    with op.batch_alter_table('documents', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_documents_status_updated_at'))
-        batch_op.drop_index(batch_op.f('ix_documents_conversation_id_created_at'))
-
     op.drop_table('documents')
-    with op.batch_alter_table('conversations', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_conversations_owner_id_updated_at'))
-        batch_op.drop_index(batch_op.f('ix_conversations_expires_at'))
-
     op.drop_table('conversations')
     op.drop_table('owners')
