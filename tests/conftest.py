@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 pytest_plugins = [
     "fixtures.stores",
+    "fixtures.databases",
     "fixtures.upstream",
     "fixtures.web",
     "fixtures.server",
