@@ -56,8 +56,8 @@ def clean(written: str) -> str:
     lines = (" ".join(_visible(line).split()) for line in written.splitlines())
     title, seen = next((line for line in lines if line and not line.startswith("```")), ""), None
     while title != seen:
-        title, seen = _unquoted(_NOISE.sub("", title).strip()), title
-    title = title.rstrip("。.，,：:") or title
+        bare = _NOISE.sub("", title).strip()
+        title, seen = _unquoted(bare.rstrip("。.，,：:") or bare), title
     return title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1] + "…"
 
 
