@@ -10,13 +10,14 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from models import schemas, schemas_config
-from views import native, operations, user_configs
+from models import schemas, schemas_config, schemas_front_end
+from views import front_end, native, operations, user_configs
 from views.rate_limit import limited
 
 Answers = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
 PROBLEMS: Answers = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
 TURN_PROBLEMS: Answers = dict.fromkeys((409, 429, 502, 504), schemas.ProblemView)
+FRONT_END_ANSWERS: Answers = {200: schemas_front_end.FrontEndAnswer, **TURN_PROBLEMS}
 CHAT, DOCUMENTS, OTHER = Tag(name="chat"), Tag(name="documents"), Tag(name="other")
 
 
@@ -64,5 +65,13 @@ row(site, "GET", "/metrics", operations.metrics, OTHER)
 row(site, "GET", "/api/config", user_configs.show, CHAT, {200: schemas_config.ConfigView})
 row(site, "POST", "/api/config", user_configs.update, CHAT, {200: schemas_config.ConfigView})
 row(site, "POST", "/chat", user_configs.chat, CHAT, {200: schemas_config.SimpleAnswerView, **TURN_PROBLEMS})
+
+# front ends with the AI SDK
+row(site, "POST", "/api/chat", front_end.chat, CHAT, FRONT_END_ANSWERS)
+row(site, "POST", "/api/chat/claude", front_end.chat_claude, CHAT, FRONT_END_ANSWERS)
+row(site, "POST", "/api/chat/local", front_end.chat_local, CHAT, FRONT_END_ANSWERS)
+row(site, "GET", "/api/chat", front_end.resume_chat, CHAT)
+row(site, "GET", "/api/chat/<id>/stream", front_end.resume, CHAT)
+row(site, "POST", "/api/chat/<id>/stop", front_end.stop, CHAT, {200: schemas.StoppedView})
 
 blueprints = (v1, site)

@@ -1,19 +1,45 @@
-"""Completes a turn before it runs: its picture is looked at, its document is read."""
+"""Completes a turn before it runs: its pictures are looked at, its documents are read."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import asyncio
+import base64
+import binascii
+import hashlib
+import io
+import mimetypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from models.documents import Document
 from models.events import DocumentProgress, Event
 from models.prompts import document_block, language_of
-from models.turns import Attachment, Turn
+from models.turns import Attachment, SessionKey, Turn
 from services.chat_service import Prepare
 from services.document_service import DocumentService
 from services.image_service import ImageService
-from utils.errors import Language
+from utils.errors import InvalidField, Language, NotFound, TooLarge, UpstreamError
+from utils.settings import Settings
+from utils.web_utils import fetch
 
 DESCRIBE: dict[Language, str] = {"en": "Describe this picture.", "zh": "请描述这张图片。"}
 SUMMARISE: dict[Language, str] = {"en": "Summarise this document.", "zh": "请总结这份文档。"}
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file that a message names by its URL: `data:`, which holds it, or http(s). Name and media type may be empty."""
+
+    url: str
+    filename: str = ""
+    media_type: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        return self.media_type.lower().startswith("image/")
+
+    @property
+    def name(self) -> str:
+        return self.filename or f"file{mimetypes.guess_extension(self.media_type) or ''}"
 
 
 def with_picture(images: ImageService, picture: Attachment) -> Prepare:
@@ -23,7 +49,7 @@ def with_picture(images: ImageService, picture: Attachment) -> Prepare:
         message = turn.message.strip() or DESCRIBE[turn.language]
         seen = await images.examine(picture, language_of(message))
         shown = {"ocr_text": seen.ocr_text, "description": seen.description}
-        return replace(turn, message=message, attachments=(seen,), extra={"image": shown})
+        return replace(turn, message=message, attachments=(*turn.attachments, seen), extra={**turn.extra, "image": shown})
 
     return prepare
 
@@ -40,7 +66,78 @@ def with_document(documents: DocumentService, document_id: str) -> Prepare:
         if document.failure is not None:
             raise document.failure
         message = turn.message.strip() or SUMMARISE[turn.language]
-        context = document_block(document.filename, document.summary, language_of(message))
-        return replace(turn, message=message, context=context, extra={"document": document.as_dict(turn.language)})
+        block = document_block(document.filename, document.summary, language_of(message))
+        context = f"{turn.context}\n\n{block}" if turn.context else block
+        extra = {**turn.extra, "document": document.as_dict(turn.language)}
+        return replace(turn, message=message, context=context, extra=extra)
 
     return prepare
+
+
+def with_files(images: ImageService, documents: DocumentService, files: Sequence[AttachedFile]) -> Prepare:
+    """All these files; a document that the session has already is not read again."""
+
+    async def prepare(turn: Turn, emit: Callable[[Event], None]) -> Turn:
+        contents = [await _content(file.url, images.settings) for file in files]
+        kept = await asyncio.to_thread(_keep, images, documents, turn, list(zip(files, contents, strict=True)))
+        for one in kept:
+            turn = await one(turn, emit)
+        return turn
+
+    return prepare
+
+
+def _keep(
+    images: ImageService, documents: DocumentService, turn: Turn, received: Sequence[tuple[AttachedFile, bytes]]
+) -> list[Prepare]:
+    key, temporary = turn.key, turn.temporary
+    known = _known(documents, key)
+    new = {
+        hashlib.sha256(content).hexdigest(): (io.BytesIO(content), file.name)
+        for file, content in received
+        if not file.is_picture
+    }
+    unknown = [upload for sha256, upload in new.items() if sha256 not in known]
+    pictures = [
+        images.store(key, io.BytesIO(content), file.name, temporary=temporary)
+        for file, content in received
+        if file.is_picture
+    ]
+    accepted = documents.accept_all(key, unknown, temporary=temporary)
+    ids = [*(known[sha256] for sha256 in new if sha256 in known), *(document.id for document in accepted)]
+    return [
+        *(with_picture(images, picture) for picture in pictures),
+        *(with_document(documents, document_id) for document_id in ids),
+    ]
+
+
+def _known(documents: DocumentService, key: SessionKey) -> dict[str, str]:
+    """The ids of a session's documents, by their hash."""
+    try:
+        return {found.sha256: found.id for found in documents.list(key) if found.failure is None}
+    except NotFound:
+        return {}
+
+
+async def _content(url: str, settings: Settings) -> bytes:
+    limit = settings.UPLOAD_MAX_BYTES
+    if url.startswith("data:"):
+        return await asyncio.to_thread(_data, url)
+    if not url.startswith(("http://", "https://")):
+        raise InvalidField(errors=[{"field": "messages", "message": "the URL of a file must begin with data: or http"}])
+    fetched = await fetch(url, settings, max_bytes=limit)
+    if fetched.truncated:
+        raise TooLarge(limit=limit)
+    if fetched.status != 200:
+        raise UpstreamError(upstream=urlsplit(fetched.url).hostname or "url")
+    return fetched.body
+
+
+def _data(url: str) -> bytes:
+    head, comma, data = url.partition(",")
+    try:
+        if not comma:
+            raise ValueError("no data")
+        return base64.b64decode(data, validate=True) if head.endswith(";base64") else unquote_to_bytes(data)
+    except (ValueError, binascii.Error):
+        raise InvalidField(errors=[{"field": "messages", "message": "the data of a file is broken"}]) from None

@@ -1,6 +1,7 @@
 """What all views share: the services, who asks, in which language, and how a turn is shown."""
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Response, current_app, jsonify, request
@@ -10,13 +11,14 @@ from models.events import Answer, Event
 from models.turns import SessionKey, Turn
 from services.chat_service import Prepare
 from services.protocols import native
+from services.turn_log import TurnLog
 from services.wiring import Services
 from utils.errors import Language
 
 LOCAL_OWNER = "local"
 FIRST_EVENT_SECONDS = 10
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-EVENT_STREAM = "text/event-stream; charset=utf-8"
+EVENT_STREAM = "text/event-stream"
 
 
 class WireFormat(Protocol):
@@ -50,6 +52,11 @@ def session(session_id: str) -> SessionKey:
     return SessionKey(owner(), session_id)
 
 
+def named_or_new(session_id: str | None) -> SessionKey:
+    """The session of that name, or one that has none yet."""
+    return session(session_id or str(uuid.uuid4()))
+
+
 def language() -> Language:
     return "zh" if request.accept_languages.best_match(["en", "zh"]) == "zh" else "en"
 
@@ -60,11 +67,24 @@ def answer(turn: Turn, stream: bool, prepare: Prepare | None = None, wire: WireF
     if not stream:
         return jsonify(wire.whole(events.answer()))
     events.wait_for_model(FIRST_EVENT_SECONDS)
-    response = streamed(wire.stream(events.batches(), turn.language))
-    response.call_on_close(events.leave)
+    return shown(events, turn.language, wire)
+
+
+def shown(events: TurnLog, language: Language, wire: WireFormat = native) -> Response:
+    """A turn as a stream. The module of a wire format has MEDIA_TYPE and HEADERS where they are not the usual ones."""
+    content_type = getattr(wire, "MEDIA_TYPE", f"{EVENT_STREAM}; charset=utf-8")
+    headers = getattr(wire, "HEADERS", None)
+    return streamed(wire.stream(events.batches(), language), content_type, headers, events.leave)
+
+
+def streamed(
+    parts: Iterable[bytes],
+    content_type: str = f"{EVENT_STREAM}; charset=utf-8",
+    headers: Mapping[str, str] | None = None,
+    on_close: Callable[[], object] | None = None,
+) -> Response:
+    """A response that is sent as it comes, through proxies too. `on_close` is called when its reader has left."""
+    response = Response(parts, content_type=content_type, headers={**STREAM_HEADERS, **(headers or {})})
+    if on_close is not None:
+        response.call_on_close(on_close)
     return response
-
-
-def streamed(parts: Iterator[bytes], content_type: str = EVENT_STREAM, headers: dict[str, str] | None = None) -> Response:
-    """A response that is sent as it comes, through proxies too."""
-    return Response(parts, content_type=content_type, headers={**STREAM_HEADERS, **(headers or {})})

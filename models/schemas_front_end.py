@@ -1,0 +1,96 @@
+"""Bodies of `/api/chat`: what the AI SDK 4 to 7 send, and plain `{role, content}` messages.
+
+Their names are the SDK's, so not all of them are in snake_case. Fields that no turn needs are passed over.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from models.schemas import SessionId, SourceView, Text, ToolCallView, UsageView
+
+ClientId = Annotated[Text, Field(max_length=128)]
+Protocol = Literal["seed", "data", "ui"]
+
+
+class Part(BaseModel):
+    """A part of a message; of most kinds only the client makes use."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    type: str
+    text: Text | None = None
+    media_type: str | None = None
+    filename: str | None = None
+    url: str | None = None
+
+
+class Attached(BaseModel):
+    """A file in the AI SDK 4."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    url: str
+    name: str | None = None
+    content_type: str | None = None
+
+
+class Message(BaseModel):
+    id: ClientId = ""
+    role: Literal["system", "user", "assistant", "tool", "data"]
+    content: Annotated[Text, Field(max_length=1_000_000)] | list[Part] = ""
+    parts: list[Part] = []
+    experimental_attachments: list[Attached] = []
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content or _joined(self.parts)
+        return _joined(self.content)
+
+
+def _joined(parts: list[Part]) -> str:
+    return "\n\n".join(part.text for part in parts if part.type == "text" and part.text)
+
+
+class FrontEndBody(BaseModel):
+    """A chat of the front end. With `id` the server keeps it, and takes only what is new of `messages`."""
+
+    id: SessionId | None = Field(None, description="Names the session. Without it nothing is kept.")
+    messages: list[Message] = Field([], max_length=10_000, examples=[[{"role": "user", "content": "你好"}]])
+    message: Message | None = Field(None, description="From clients that send the newest message only.")
+    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="A name of MODEL_MAPPING or of a model.")
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    stream: bool = True
+    temporary: bool = Field(False, description="On the first turn: the session is never stored and ends with its TTL.")
+    trigger: Literal["submit-message", "regenerate-message"] | None = Field(None, description="From the AI SDK 5 to 7.")
+    messageId: ClientId | None = Field(None, description="The message that is edited or generated anew.")
+
+    def all_messages(self) -> list[Message]:
+        return [*self.messages, *([self.message] if self.message else [])]
+
+
+class FrontEndQuery(BaseModel):
+    protocol: Protocol | None = Field(None, description="Overrides what the body looks like.")
+
+
+class ChatPath(BaseModel):
+    id: SessionId
+
+
+class ResumeQuery(FrontEndQuery):
+    chatId: SessionId
+
+
+class FrontEndAnswer(BaseModel):
+    """An answer with `stream: false`."""
+
+    id: str
+    role: Literal["assistant"]
+    content: str
+    tool_calls: list[ToolCallView]
+    sources: list[SourceView]
+    usage: UsageView
+    finish_reason: Literal["stop", "length", "content_filter", "stopped", "tool_limit"]
