@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 SESSION_ID = r"^[A-Za-z0-9_.:\-]{1,128}$"
 
 SessionId = Annotated[str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -")]
+MessageId = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]  # SQL databases refuse NUL
 
 
@@ -25,23 +26,50 @@ def _not_blank(text: str) -> str:
     return text
 
 
-class Options(BaseModel):
-    """What every kind of turn takes."""
+class ModelOptions(BaseModel):
+    """How a turn is answered."""
 
-    session_id: SessionId | None = Field(None, description="Made if missing.")
-    system_prompt: Annotated[Text, Field(max_length=100_000)] | None = Field(
-        None, description="Stays with the session until another is given."
-    )
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="Name of the chat model.")
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
     stream: bool = Field(False, description="Server-sent events instead of one JSON object.")
+
+
+class TurnOptions(ModelOptions):
+    """What every kind of turn takes."""
+
+    system_prompt: Annotated[Text, Field(max_length=100_000)] | None = Field(
+        None, description="Stays with the session until another is given."
+    )
     temporary: bool = Field(False, description="On the first turn: the session is never stored and ends with its TTL.")
 
 
-class ChatBody(Options):
+class Options(TurnOptions):
+    """What a turn takes that names its session in the body."""
+
+    session_id: SessionId | None = Field(None, description="Made if missing.")
+
+
+class Question(BaseModel):
     message: Annotated[Text, Field(min_length=1, max_length=1_000_000), AfterValidator(_not_blank)] = Field(
         examples=["你好"]
+    )
+    parent_id: MessageId | None = Field(
+        None, description="The message that this one follows, on a branch of its own; null is the beginning."
+    )
+
+
+class ChatBody(Options, Question):
+    pass
+
+
+class SessionChatBody(TurnOptions, Question):
+    pass
+
+
+class RegenerateBody(ModelOptions):
+    message_id: MessageId | None = Field(
+        None, description="The answer that is made anew, or its question. Missing: the newest one."
     )
 
 
@@ -65,6 +93,12 @@ class ToolsQuery(BaseModel):
 
 class SessionPath(SessionBody):
     pass
+
+
+class StreamQuery(BaseModel):
+    last_event_id: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="For clients that cannot send the header Last-Event-ID."
+    )
 
 
 class DocumentPath(BaseModel):
@@ -198,6 +232,13 @@ class ClearedView(BaseModel):
 class RestoredView(BaseModel):
     session_id: str
     restored_messages: int
+
+
+class StartedView(BaseModel):
+    """The turn runs; its events come at GET /chat/{session_id}/stream."""
+
+    session_id: str
+    message_id: str
 
 
 class StoppedView(BaseModel):

@@ -1,15 +1,16 @@
 """The native API at /api/v1."""
 
+from itertools import chain
 from typing import Any
 
-from flask import Response, jsonify, send_file
+from flask import Response, jsonify, request, send_file
 from pydantic import Field
 
 from models import schemas
 from models.schemas import Upload
 from services.attachments import with_document, with_picture
 from services.protocols import native as native_format
-from views.common import RawForm, answer, language, owner, services, session, streamed
+from views.common import EVENT_STREAM, RawForm, answer, language, named_or_new, owner, services, session, streamed
 
 
 class ImageForm(RawForm, schemas.AttachedBody):
@@ -27,12 +28,42 @@ class DocumentsForm(RawForm, schemas.SessionBody):
 
 def chat(body: schemas.ChatBody) -> Response:
     """Asks the agent. With `stream: true` the answer comes as server-sent events."""
-    return answer(native_format.parse(body, body.message, owner(), language()), body.stream)
+    return answer(native_format.parse(body, body.message, named_or_new(body.session_id), language()), body.stream)
+
+
+def chat_in_session(path: schemas.SessionPath, body: schemas.SessionChatBody) -> Response:
+    """Asks the agent in a session."""
+    return answer(native_format.parse(body, body.message, session(path.session_id), language()), body.stream)
+
+
+def regenerate(path: schemas.SessionPath, body: schemas.RegenerateBody) -> Response:
+    """Makes an answer anew; the one that was there stays on a branch of its own."""
+    return answer(native_format.parse_again(body, session(path.session_id), language()), body.stream)
+
+
+def chat_for_reader(path: schemas.SessionPath, body: schemas.SessionChatBody) -> Response | tuple[Response, int]:
+    """Starts a turn whose events come at GET of this address; with `Accept: text/event-stream` they come here."""
+    turn = native_format.parse(body, body.message, session(path.session_id), language())
+    if request.accept_mimetypes.best_match(["application/json", EVENT_STREAM]) == EVENT_STREAM:
+        return answer(turn, stream=True)
+    services().chat.start_for_reader(turn)
+    return jsonify({"session_id": path.session_id, "message_id": turn.message_ids[1]}), 202
+
+
+def follow(path: schemas.SessionPath, query: schemas.StreamQuery) -> Response:
+    """The events of the running turn from its start, else of the next one; after `Last-Event-ID`, what was missed.
+
+    A reader for whom no turn begins within a minute is asked to come back.
+    """
+    last_event_id = request.headers.get("Last-Event-ID") or query.last_event_id
+    events = services().chat.watch.watch(session(path.session_id), last_event_id)
+    parts = native_format.stream(events.batches(), language())
+    return streamed(chain([native_format.HEARTBEAT], parts), on_close=events.leave)
 
 
 def chat_with_image(form: ImageForm) -> Response:
     """Asks about a picture: its text and a description of it become part of the conversation."""
-    turn = native_format.parse(form, form.message, owner(), language())
+    turn = native_format.parse(form, form.message, named_or_new(form.session_id), language())
     images = services().images
     picture = images.store(turn.key, form.image.stream, form.image.filename or "", temporary=form.temporary)
     return answer(turn, form.stream, with_picture(images, picture))
@@ -40,7 +71,7 @@ def chat_with_image(form: ImageForm) -> Response:
 
 def chat_with_file(form: FileForm) -> Response | tuple[Response, int]:
     """Asks about a file, which is searchable in this very turn. 202 when reading it takes too long to wait for."""
-    turn = native_format.parse(form, form.message, owner(), language())
+    turn = native_format.parse(form, form.message, named_or_new(form.session_id), language())
     documents = services().documents
     document = documents.accept(turn.key, form.file.stream, form.file.filename or "", temporary=form.temporary)
     if not form.stream and not documents.finishes(document.id, services().settings.FILE_WAIT_SECONDS):

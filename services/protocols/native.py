@@ -1,6 +1,5 @@
 """The native wire format: one JSON object, or server-sent events `{"type": …, "data": {…}}` without an `event:` field."""
 
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -21,18 +20,21 @@ from models.events import (
     ToolReturned,
 )
 from models.passages import Passage
-from models.schemas import Options
+from models.schemas import Question, RegenerateBody, TurnOptions
 from models.tools import Tool
-from models.turns import SessionKey, Turn
+from models.turns import Branch, SessionKey, Turn
 from utils.errors import Language
 
 HEARTBEAT = b": keep-alive\n\n"
 
 
-def parse(body: Options, message: str, owner: str, language: Language) -> Turn:
-    """A turn from a validated body; a session that has no name yet gets one."""
+def parse(body: TurnOptions, message: str, key: SessionKey, language: Language) -> Turn:
+    """A turn from a validated body."""
+    branch = None
+    if isinstance(body, Question) and "parent_id" in body.model_fields_set:
+        branch = Branch("after", body.parent_id)
     return Turn(
-        key=SessionKey(owner, body.session_id or str(uuid.uuid4())),
+        key=key,
         message=message,
         system_prompt=body.system_prompt,
         model=body.model,
@@ -40,6 +42,20 @@ def parse(body: Options, message: str, owner: str, language: Language) -> Turn:
         max_tokens=body.max_tokens,
         temporary=body.temporary,
         language=language,
+        branch=branch,
+    )
+
+
+def parse_again(body: RegenerateBody, key: SessionKey, language: Language) -> Turn:
+    """A turn that makes an answer anew."""
+    return Turn(
+        key=key,
+        message="",
+        model=body.model,
+        temperature=body.temperature,
+        max_tokens=body.max_tokens,
+        language=language,
+        branch=Branch("again", body.message_id),
     )
 
 
