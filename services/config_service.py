@@ -56,7 +56,7 @@ class ConfigService:
     def update(self, owner: str, user_id: str, body: ConfigBody) -> dict[str, Any]:
         """Changes what `body` names, all of it or nothing; answers as `get` does. Raises InvalidField, UrlNotAllowed."""
         changes = self._changes(body)
-        key = body.custom_api_key.get_secret_value() if body.custom_api_key else MASK
+        key = MASK if body.custom_api_key is None else body.custom_api_key.get_secret_value()
 
         def edit(config: UserConfig) -> UserConfig:
             edited = replace(config, **changes)

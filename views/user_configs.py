@@ -15,7 +15,7 @@ def show(query: schemas_config.ConfigQuery) -> dict[str, Any]:
 
 
 def update(body: schemas_config.ConfigBody) -> dict[str, Any]:
-    """Changes what the body names. `model_type` is the type of a preset, `default`, or `custom` for a server of the user's."""
+    """Changes what the body names. `model_type` is a type of `preset_models`, or `custom` for a server of one's own."""
     return services().configs.update(owner(), _user(body.user_id), body)
 
 
