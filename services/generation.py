@@ -26,7 +26,7 @@ from services.tools import all_tools
 from services.turn_engine import TurnEngine, TurnState
 from utils.errors import ChatError, InvalidField, Language, StoreUnavailable
 from utils.event_streams import EventStreams
-from utils.metrics import FIRST_TOKEN
+from utils.metrics import FIRST_TOKEN, TOKENS
 from utils.session_storage import SessionStorage
 from utils.settings import Settings
 
@@ -137,6 +137,7 @@ class Generation:
             return "failed", ChatError()
         finally:
             self.shop.running[token] = None
+            self._count_tokens()
         return "complete", None
 
     async def _run_engine(self, messages: Sequence[BaseMessage], state: TurnState) -> None:
@@ -147,6 +148,13 @@ class Generation:
         state.model = turn.model or default_model_name(settings, turn.endpoint)
         tools = [tool for tool in all_tools() if tool.missing(state.context) is None]
         await self.shop.engine.run(model, tools, messages, state)
+
+    def _count_tokens(self) -> None:
+        settings, model, usage = self.shop.settings, self.state.model, self.state.usage
+        configured = {default_model_name(settings), *(preset.model for preset in settings.MODEL_PRESETS)}
+        label = model if model in configured else "other"  # a request may name any
+        TOKENS.labels(label, "input").inc(usage.input_tokens)
+        TOKENS.labels(label, "output").inc(usage.output_tokens)
 
     def _emit(self, event: Event) -> None:
         if self.silent:

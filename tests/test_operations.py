@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
+from fakes.upstream import Upstream
 from fixtures.ingestion import eventually
 from fixtures.server import Server
 
@@ -110,3 +111,25 @@ def test_a_killed_worker_leaves_its_counts_and_nothing_in_flight(open_server: Se
     route = requests("/api/v1/health/ready")
     assert after[route] == before[route] > 0
     eventually(lambda: metrics(open_server)[requests("/metrics")] > before[requests("/metrics")] > 0)
+
+
+def test_turns_and_their_tokens_are_counted_by_model(guarded_server: Server, scripted: Upstream) -> None:
+    def ask(**options: str) -> dict[str, int]:
+        headers = {"X-Forwarded-For": "192.0.2.20"}
+        answer = client.post(f"{guarded_server.url}/api/v1/chat", json={"message": "你好", **options}, headers=headers)
+        usage: dict[str, int] = answer.json()["usage"]
+        return usage
+
+    before = metrics(guarded_server)
+    usage, other = ask(), ask(model="von-irgendwem")
+
+    def grown(name: str, labels: str) -> float:
+        after = metrics(guarded_server)
+        return after.get((name, labels), 0) - before.get((name, labels), 0)
+
+    assert usage["input_tokens"] > 0 and usage["output_tokens"] > 0
+    for direction in ("input", "output"):
+        assert grown("chat_tokens_total", f"direction={direction},model=scripted") == usage[f"{direction}_tokens"]
+        assert grown("chat_tokens_total", f"direction={direction},model=other") == other[f"{direction}_tokens"]
+    assert grown("chat_turns_total", "status=complete") == 2
+    assert grown("chat_first_token_seconds_count", "") == 2
