@@ -8,6 +8,7 @@ from models.database import Database
 from models.llm_factory import chat_model
 from services.audio_service import AudioService
 from services.chat_service import ChatService
+from services.config_service import ConfigService
 from services.document_service import DocumentService
 from services.health_service import HealthService
 from services.image_service import ImageService
@@ -27,6 +28,7 @@ class Services:
     database: Database
     background: Background
     chat: ChatService
+    configs: ConfigService
     documents: DocumentService
     images: ImageService
     audio: AudioService
@@ -53,6 +55,7 @@ class Services:
             database=database,
             background=background,
             chat=ChatService(settings, database, storage, background, retrieval),
+            configs=ConfigService(settings, database, background),
             documents=DocumentService(settings, database, retrieval),
             images=ImageService(settings, database),
             audio=AudioService(settings),
