@@ -11,7 +11,7 @@ import pytest
 
 from golden_script import SCRIPT, numbered
 from models.events import Event
-from services.protocols import data, lines, native, ui
+from services.protocols import chunks, data, lines, native, ui
 
 Stream = Callable[[list[list[tuple[str, Event]]]], Iterator[bytes]]
 
@@ -19,6 +19,7 @@ FORMATS: dict[str, Stream] = {
     "native": lambda batches: native.stream(batches, "zh"),
     "ui": lambda batches: ui.stream(batches, "zh"),
     "data": lambda batches: data.stream(batches, "zh"),
+    "chunks": lambda batches: chunks.stream(batches, "zh"),
     "lines": lambda batches: lines.stream(batches, "zh"),
 }
 
