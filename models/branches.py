@@ -27,11 +27,8 @@ class Place:
     question: Row[Any] | None = None
 
 
-def go_to(connection: Connection, conversation_id: int, branch: Branch, client_id: str) -> Place:
-    """Makes the branch active on which a turn goes on. `client_id` names the question where `branch` does not.
-
-    Raises NotFound when there is no such message.
-    """
+def go_to(connection: Connection, conversation_id: int, branch: Branch) -> Place:
+    """Makes the branch active on which a turn goes on. Raises NotFound when there is no such message."""
     if branch.kind == "after":
         parent = None if branch.message_id is None else _message(connection, conversation_id, branch.message_id).id
         question = None
@@ -39,20 +36,15 @@ def go_to(connection: Connection, conversation_id: int, branch: Branch, client_i
         edited = _question(connection, conversation_id, _message(connection, conversation_id, branch.message_id))
         parent, question = edited.parent_id, None
     else:
-        question = _question(connection, conversation_id, _answered(connection, conversation_id, branch, client_id))
+        question = _question(connection, conversation_id, _answered(connection, conversation_id, branch.message_id))
         parent = question.id
     activate(connection, conversation_id, parent)
     return Place(parent, question)
 
 
-def known_question(connection: Connection, conversation_id: int, client_id: str) -> str | None:
-    """The newest question to which a client gave that id."""
-    return connection.scalar(
-        select(messages.c.id)
-        .where(messages.c.conversation_id == conversation_id, messages.c.client_id == client_id, _NOT_CLEARED)
-        .order_by(messages.c.seq.desc())
-        .limit(1)
-    )
+def knows(connection: Connection, conversation_id: int, name: str) -> bool:
+    """Whether there is such a message, by our id or, if it is a question, by its client's."""
+    return _find(connection, conversation_id, name) is not None
 
 
 def switch(connection: Connection, conversation_id: int, message_id: str) -> str:
@@ -96,14 +88,14 @@ def count_shown(connection: Connection, conversation_id: int) -> int:
     return connection.scalar(select(func.count()).select_from(messages).where(shown(conversation_id))) or 0
 
 
-def _answered(connection: Connection, conversation_id: int, branch: Branch, client_id: str) -> Row[Any]:
-    for name in filter(None, (branch.message_id, client_id)):
-        if (found := _find(connection, conversation_id, name)) is not None:
-            return found
+def _answered(connection: Connection, conversation_id: int, name: str | None) -> Row[Any]:
+    """The message of that name; of none, the newest one that is shown."""
+    if name is not None:
+        return _message(connection, conversation_id, name)
     newest = connection.execute(
         select(messages).where(shown(conversation_id)).order_by(messages.c.seq.desc()).limit(1)
     ).first()
-    if branch.message_id is not None or newest is None:
+    if newest is None:
         raise NotFound(what="message")
     return newest
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from models.branches import Place, count_shown, go_to, known_question, shown
+from models.branches import Place, count_shown, go_to, knows, shown
 from models.conversations import Conversation, ReadyDocument, create_in, find_in, ready_documents_in, title_of
 from models.database import Database, conversations, messages, now, retried
 from models.turns import Attachment, Branch, MessageStatus, Turn
@@ -101,10 +101,8 @@ def _open_unstored(conversation: Conversation, turn: Turn, documents: tuple[Read
 def _open_stored(
     connection: Connection, conversation: Conversation, turn: Turn, documents: tuple[ReadyDocument, ...], present: datetime
 ) -> OpenedTurn:
-    branch = turn.branch
-    if branch is None and turn.client_id and known_question(connection, conversation.id, turn.client_id):
-        branch = Branch("edit", turn.client_id)
-    place = go_to(connection, conversation.id, branch, turn.client_id) if branch else Place(conversation.head_id)
+    branch = _branch(connection, conversation.id, turn)
+    place = go_to(connection, conversation.id, branch) if branch else Place(conversation.head_id)
     last = conversation.last_seq
     common = {"conversation_id": conversation.id, "created_at": present}
     answer = {"id": turn.message_ids[1], "role": "assistant", "content": "", "status": "running", "attachments": []}
@@ -125,6 +123,20 @@ def _open_stored(
         opened = OpenedTurn(conversation, text, turn.attachments, documents, last, last + 1, last + 2, branch is not None)
     connection.execute(_ADD_MESSAGES, rows)
     return opened
+
+
+def _branch(connection: Connection, conversation_id: int, turn: Turn) -> Branch | None:
+    """Where the turn goes, if not after the head. A client that repeats the id of a question changes that question.
+
+    A question is a new one, whatever the client wants with it, when its first attempt never got here.
+    """
+    branch = turn.branch
+    if not turn.client_id or (branch and branch.kind == "after"):
+        return branch
+    branch = branch or Branch("edit", turn.client_id)
+    known = (name for name in (branch.message_id, turn.client_id) if name and knows(connection, conversation_id, name))
+    name = next(known, None)
+    return Branch(branch.kind, name) if name else None
 
 
 def _with_unknown(connection: Connection, conversation_id: int, turn: Turn) -> str:

@@ -37,7 +37,7 @@ class TurnRun:
             question = user_message(opened.question, opened.attachments)
             rebuilt = await self._memory(lease, opened)
             if opened.conversation.temporary and self.turn.branch is not None:
-                rebuilt, asked = _before(lease.turns, self.turn.branch)
+                rebuilt, asked = _before(lease.turns, self.turn.branch, self.turn.client_id)
                 question = asked or question
             turns = lease.turns if rebuilt is None else rebuilt
             generation.prepare(self._own_prompt(lease, opened), turns, question, opened.documents)
@@ -131,16 +131,22 @@ class StatelessRun:
         self.outlet.show(self.outlet.ending(generation.answer(), error))
 
 
-def _before(turns: list[dict[str, Any]], branch: Branch) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def _before(
+    turns: list[dict[str, Any]], branch: Branch, client_id: str
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """What a temporary session keeps when it goes on from an earlier message, as there are no branches to go back to.
 
-    With it comes the question that is to be answered again, if one is. Raises NotFound.
+    With it comes the question that is to be answered again, if one is. Raises NotFound, but for a question that its client
+    has named: that is a new one, whose first attempt never got here.
     """
-    if branch.message_id is None and branch.kind == "after":
+    names = {branch.message_id, client_id} - {None, ""}
+    if branch.kind == "after" and branch.message_id is None:
         return [], None
-    named = (place for place, turn in enumerate(turns) if branch.message_id in (None, *turn["ids"]))
+    named = (place for place, turn in enumerate(turns) if not names or names & {*turn["ids"]})
     place = max(named, default=None)
     if place is None:
+        if client_id:
+            return turns, None
         raise NotFound(what="message")
     asked = turns[place]["messages"][0] if branch.kind == "again" else None
     return turns[: place + (branch.kind == "after")], asked
