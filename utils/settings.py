@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     LLM_PROVIDER: str = _setting(
         "",
         "Chat model",
-        "openai_compatible, anthropic, ollama, transformers or offline. Empty: by what is set below, offline when nothing is.",
+        "openai_compatible, anthropic, ollama, transformers or offline. Empty: by what is set below, or offline.",
     )
     LLM_API_KEY: SecretStr = _setting(NO_KEY, "Chat model", "Key of the chat model.")
     LLM_API_URL: str = _setting(
@@ -115,10 +115,10 @@ class Settings(BaseSettings):
     LOCAL_MODEL_PATH: Path = _setting(
         Path(),
         "Chat model",
-        "Folder of a model for Transformers, run by each worker itself; needs requirements-local.txt. Each worker loads it, so "
-        "WORKERS = 1 is best; set LLM_CONTEXT_TOKENS to its window.",
+        "Folder of a chat model that Transformers runs; needs requirements-local.txt. Each web worker loads it: set WORKERS "
+        "to 1, and LLM_CONTEXT_TOKENS to its window or less.",
     )
-    LOCAL_MODEL_THREADS: int = _setting(0, "Chat model", "Threads of that model. 0: one for each core.", ge=0)
+    LOCAL_MODEL_THREADS: int = _setting(0, "Chat model", "Threads of that model. 0: one for each core but one.", ge=0)
     MODEL_PRESETS: Annotated[tuple[presets.ModelPreset, ...], NoDecode] = _setting(
         presets.EXAMPLES,
         "Chat model",
