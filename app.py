@@ -30,8 +30,8 @@ from utils.errors import (
 from utils.logs import configure_logging, request_id_var
 from utils.request_log import ROUTE, RequestLog
 from utils.settings import ROOT, VERSION, Settings, load_settings
-from views import rate_limit
-from views.common import language
+from views import rate_limit, websocket
+from views.common import invalid_fields, language
 
 log = logging.getLogger("app")
 
@@ -97,6 +97,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/", endpoint="index", view_func=lambda: redirect("/docs/swagger"))
     for blueprint in blueprints:
         app.register_api(blueprint)
+    app.register_blueprint(websocket.blueprint)
+    app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 25, "max_message_size": JSON_MAX_BYTES}
     _surround(app, settings)
     return app
 
@@ -146,11 +148,7 @@ def _problem(error: ChatError) -> Response:
 
 
 def _invalid(error: ValidationError) -> Response:
-    faults = [
-        {"field": ".".join(map(str, fault["loc"])) or "body", "message": fault["msg"]}
-        for fault in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
-    raise InvalidField(errors=faults)
+    raise invalid_fields(error)
 
 
 def _http_problem(error: HTTPException) -> Response:

@@ -81,10 +81,11 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)  # a turn makes thousands of short-lived objects
     stop = signal.getsignal(signal.SIGTERM)
-    close = worker.wsgi.extensions["services"].close
+    services = worker.wsgi.extensions["services"]
 
     def drain(number: int, frame: Any) -> None:
-        timer = threading.Timer(DRAIN_SECONDS, close)
+        services.drain()
+        timer = threading.Timer(DRAIN_SECONDS, services.close)
         timer.daemon = True
         timer.start()
         if callable(stop):

@@ -24,6 +24,8 @@ class TurnWatch:
     def __init__(self, streams: EventStreams, background: Background, most_readers: int) -> None:
         self.streams, self.background, self.most_readers = streams, background, most_readers
         self.readers: Counter[str] = Counter()
+        self.waiting: set[Reader] = set()  # for a turn to begin
+        self.draining = False
 
     def watch(self, key: SessionKey, last_event_id: str | None = None) -> TurnLog:
         """The events after `last_event_id`, else those of the running turn from its start, else of the next one.
@@ -37,6 +39,15 @@ class TurnWatch:
         log = self._start(key, None, wait=False)
         return log if log.message_id else None
 
+    def send_away(self) -> None:
+        """Sends those away who wait for a turn, now and from now on: they come back to another process."""
+        self.background.loop.call_soon_threadsafe(self._send_away)
+
+    def _send_away(self) -> None:
+        self.draining = True
+        for reader in list(self.waiting):
+            reader.give_up()
+
     def _start(self, key: SessionKey, last_event_id: str | None, *, wait: bool) -> TurnLog:
         reader = Reader(self, key)
         self.background.run(reader.begin(last_event_id, wait=wait), timeout=10)
@@ -47,7 +58,7 @@ class Reader:
     """One reader of one session, on the event loop."""
 
     def __init__(self, watch: TurnWatch, key: SessionKey) -> None:
-        self.streams, self.readers, self.most = watch.streams, watch.readers, watch.most_readers
+        self.watch, self.streams = watch, watch.streams
         self.key, self.loop = key, watch.background.loop
         self.log = TurnLog("", partial(self.loop.call_soon_threadsafe, self.close))
         self.seen = -1  # number of the last event that was passed on
@@ -58,9 +69,9 @@ class Reader:
 
     async def begin(self, last_event_id: str | None, *, wait: bool) -> None:
         """Finds out what is to be read, and starts. Without `wait`, only a running turn is."""
-        if self.readers[self.key.owner] >= self.most:
+        if self.watch.readers[self.key.owner] >= self.watch.most_readers:
             raise RateLimited(retry_after=5)
-        self.readers[self.key.owner] += 1
+        self.watch.readers[self.key.owner] += 1
         try:
             with translated():
                 await self._begin(last_event_id, wait=wait)
@@ -80,7 +91,7 @@ class Reader:
         if turn is not None:
             await self._read(*turn)
         elif wait:
-            self._patience = self.loop.call_later(WAIT_SECONDS, self._give_up)
+            self._wait()
             self._following = await self.streams.follow(f"turns:{key}", place, self._next_turn)
         else:
             self.close()
@@ -97,7 +108,7 @@ class Reader:
     async def _read(self, message_id: str, seen: int) -> None:
         self.log.message_id, self.seen = message_id, seen
         if seen < 0 and self._patience is None:
-            self._patience = self.loop.call_later(WAIT_SECONDS, self._give_up)
+            self._wait()
         after = (seen + 1, 0) if seen >= 0 else BEGINNING
         self._following = await self.streams.follow(events_key(str(self.key), message_id), after, self._pass_on)
 
@@ -106,8 +117,7 @@ class Reader:
         self._do(self._read(fields[b"m"].decode(), -1))
 
     def _pass_on(self, _entry: EntryId, fields: Fields) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+        self._wait_no_more()
         for number, event in enumerate(decode(fields[b"b"]), int(fields[b"f"])):
             if number <= self.seen:
                 continue
@@ -123,7 +133,18 @@ class Reader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _give_up(self) -> None:
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(0 if self.watch.draining else WAIT_SECONDS, self.give_up)
+        self.watch.waiting.add(self)
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self.watch.waiting.discard(self)
+
+    def give_up(self) -> None:
+        """Asks the reader to come back later."""
+        self._wait_no_more()
         self._stop_following()
         self.log.close()
 
@@ -138,6 +159,5 @@ class Reader:
             return
         self.closed = True
         self._stop_following()
-        if self._patience is not None:
-            self._patience.cancel()
-        self.readers[self.key.owner] -= 1
+        self._wait_no_more()
+        self.watch.readers[self.key.owner] -= 1

@@ -34,6 +34,7 @@ class Services:
     audio: AudioService
     health: HealthService
     rate_limit: RateLimit | None
+    draining: threading.Event = field(default_factory=threading.Event)  # set when the process is about to end
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -62,6 +63,11 @@ class Services:
             health=HealthService(settings, database, storage, retrieval, background),
             rate_limit=RateLimit(settings.RATE_LIMIT, settings.redis_url) if settings.RATE_LIMIT else None,
         )
+
+    def drain(self) -> None:
+        """Takes leave of those who only wait: the process is about to end. Answers in the making go on."""
+        self.draining.set()
+        self.chat.watch.send_away()
 
     def close(self) -> None:
         """Ends running turns as interrupted and leaves the stores; only the first call does."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Response, current_app, jsonify, request
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from models.events import Answer, Event
 from models.turns import SessionKey, Turn
@@ -13,7 +13,7 @@ from services.chat_service import Prepare
 from services.protocols import native
 from services.turn_log import TurnLog
 from services.wiring import Services
-from utils.errors import Language
+from utils.errors import InvalidField, Language
 
 LOCAL_OWNER = "local"
 FIRST_EVENT_SECONDS = 10
@@ -55,6 +55,14 @@ def session(session_id: str) -> SessionKey:
 def named_or_new(session_id: str | None) -> SessionKey:
     """The session of that name, or one that has none yet."""
     return session(session_id or str(uuid.uuid4()))
+
+
+def invalid_fields(error: ValidationError) -> InvalidField:
+    """What pydantic found wrong, without what was sent."""
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    return InvalidField(
+        errors=[{"field": ".".join(map(str, fault["loc"])) or "body", "message": fault["msg"]} for fault in faults]
+    )
 
 
 def language() -> Language:
