@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from models import turn_records
-from models.events import Answer, Started
+from models.events import Answer, Chunk, Reasoning, Started
 from models.turn_records import OpenedTurn
 from models.turns import Branch, MessageStatus, Turn
+from services.answer_cache import AnswerCache
 from services.generation import Generation, Workshop
 from services.history import from_stored, grouped, user_message
 from services.outlet import Outlet
@@ -118,9 +119,13 @@ class StatelessRun:
         turn, shop = self.turn, self.shop
         generation = Generation(shop, turn, self.outlet.emit)
         token = turn.message_ids[1]
+        cache = AnswerCache(shop.settings, shop.storage, turn)
         shop.running[token] = None
         try:
             self.outlet.emit(Started("", token))
+            if (found := await cache.find()) is not None:
+                self._repeat(found)
+                return
             question = user_message(turn.message, turn.attachments)
             generation.prepare(turn.system_prompt or "", grouped(turn.history or ()), question)
             status, error = await generation.run(token)
@@ -128,7 +133,17 @@ class StatelessRun:
             del shop.running[token]
             shop.stopping.discard(token)
         TURNS.labels(status).inc()
-        self.outlet.show(self.outlet.ending(generation.answer(), error))
+        answer = generation.answer()
+        if status == "complete":
+            await cache.keep(answer)
+        self.outlet.show(self.outlet.ending(answer, error))
+
+    def _repeat(self, answer: Answer) -> None:
+        TURNS.labels("cached").inc()
+        if answer.reasoning:
+            self.outlet.emit(Reasoning(answer.reasoning))
+        self.outlet.emit(Chunk(answer.response))
+        self.outlet.show(self.outlet.ending(answer, None))
 
 
 def _before(
