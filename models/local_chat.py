@@ -78,11 +78,7 @@ class LocalChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        answers = []
-        for _ in range(kwargs.get("n") or 1):
-            chunks = [chunk async for chunk in self._astream(messages, stop, **kwargs)]
-            answers += generate_from_stream(iter(chunks)).generations
-        return ChatResult(generations=answers)
+        return generate_from_stream(iter([chunk async for chunk in self._astream(messages, stop, **kwargs)]))
 
     def _generate(
         self,
@@ -94,13 +90,12 @@ class LocalChat(BaseChatModel):
         return asyncio.run(self._agenerate(messages, stop, **kwargs))
 
     def _prompt(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Prompt:
-        tools = options.get("tools") if options.get("tool_choice") != "none" else None
         return Prompt(
             [_as_dict(message) for message in messages],
-            tools=tools or None,
+            tools=options.get("tools"),
             temperature=options.get("temperature", self.temperature),
             top_p=options.get("top_p"),
-            max_tokens=options.get("max_tokens") or options.get("max_completion_tokens") or self.max_tokens,
+            max_tokens=options.get("max_tokens", self.max_tokens),
             stop=stop or (),
         )
 

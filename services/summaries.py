@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.llm_factory import chat_model, provider_name
 from models.prompts import SUMMARY_OF_DOCUMENT, SUMMARY_OF_NOTES, SUMMARY_OF_PART, summary_prompt
-from models.providers import offline
+from models.providers import local_transformers, offline
 from services.chunking import parts, sentences, width
 from utils import http_client
 from utils.errors import ChatError, Language, UpstreamError
@@ -36,7 +36,8 @@ _BREAK = re.compile(rf"(?<={_CJK})\n(?={_CJK})")
 
 def document_summary(text: str, settings: Settings, embed: Embed) -> str:
     """The summary of a document, in its own language. Blocks; empty only for a blank text, and the model may fail."""
-    if provider_name(settings) == offline.NAME:
+    # a job would load the local model anew for each document, within its limit of memory
+    if provider_name(settings) in (offline.NAME, local_transformers.NAME):
         return central_sentences(text, embed)
     model = chat_model(settings)
 
