@@ -1,4 +1,4 @@
-"""What clients ask of conversations beside their turns: lists, searches, histories; renaming and deleting.
+"""What clients do with conversations as wholes: lists, searches, titles, deletion. What they say is told in `histories`.
 
 Temporary sessions are in no list, since SQL holds nothing that they say.
 """
@@ -7,26 +7,22 @@ import base64
 import binascii
 import struct
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, or_, select, update
 
-from models.branches import shown
 from models.conversations import create_in, find_in
-from models.database import Database, conversations, documents, messages, retried
+from models.database import Database, conversations, documents, messages, retried, user_configs
 from models.turns import SessionKey
-from utils.errors import Conflict, InvalidField, NotFound
+from utils.errors import Conflict, InvalidField, Language, NotFound
 
-Branches = Literal["active", "all"]
+UNTITLED: dict[Language, str] = {"en": "New conversation", "zh": "新对话"}
 PORTION = 200  # rows that are read at once where all are wanted
-ATTACHMENT = ("filename", "media_type", "ocr_text", "description")  # what clients are told of a picture
 
 _LISTED = [conversations.c[name] for name in ("id", "session_id", "title", "created_at", "updated_at", "message_count")]
-_MESSAGE = [column for column in messages.c if column.name not in ("conversation_id", "steps", "client_id", "cleared_at")]
 _STORED = conversations.c.temporary.is_(False)
 _NOT_CLEARED = messages.c.cleared_at.is_(None)
 _PLACE = struct.Struct(">qq")
@@ -44,16 +40,15 @@ class Listed:
     updated_at: datetime
     message_count: int
 
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Messages, oldest first; `has_more`: there are older ones.
-
-    Each is as `message_dict` makes it, with `siblings`: the ids of all messages at its place, oldest first, its own too.
-    """
-
-    messages: list[dict[str, Any]]
-    has_more: bool
+    def as_dict(self, language: Language = "en") -> dict[str, Any]:
+        """The row of the HTTP contract; what has no title yet is named in `language`."""
+        return {
+            "session_id": self.session_id,
+            "title": self.title or UNTITLED[language],
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "message_count": self.message_count,
+        }
 
 
 def page(
@@ -154,77 +149,6 @@ def improve_title(connection: Connection, conversation_id: int, automatic: str, 
     connection.execute(update(conversations).where(*mine).values(title=better))
 
 
-def history(
-    database: Database,
-    key: SessionKey,
-    *,
-    branches: Branches = "active",
-    limit: int | None = None,
-    before: str | None = None,
-) -> History:
-    """The messages of a conversation that are not cleared: those of the branch that is shown, or of all branches.
-
-    At most the newest `limit`, of those before the message that `before` names. Raises NotFound, or InvalidField when there
-    is no such message.
-    """
-    with database.read() as connection:
-        conversation = find_in(connection, key)
-        if conversation is None:
-            raise NotFound(what="session")
-        statement = select(*_MESSAGE).where(_shown_of(conversation.id, branches)).order_by(messages.c.seq.desc())
-        if before is not None:
-            statement = statement.where(messages.c.seq < _seq_of(connection, conversation.id, before))
-        rows = connection.execute(statement.limit(None if limit is None else limit + 1)).all()
-        versions = _versions(connection, conversation.id)
-    found = [{**message_dict(row), "siblings": versions[row.parent_id, row.role]} for row in reversed(rows[:limit])]
-    return History(found, len(rows) > len(found))
-
-
-def _seq_of(connection: Connection, conversation_id: int, message_id: str) -> int:
-    named = messages.c.conversation_id == conversation_id, messages.c.id == message_id, _NOT_CLEARED
-    seq: int | None = connection.scalar(select(messages.c.seq).where(*named))
-    if seq is None:
-        raise InvalidField(errors=[{"field": "before", "message": "names no message of this conversation"}])
-    return seq
-
-
-def _versions(connection: Connection, conversation_id: int) -> dict[tuple[str | None, str], list[str]]:
-    """The ids of the messages that follow the same one, by that one and their role, oldest first."""
-    rows = connection.execute(
-        select(messages.c.id, messages.c.parent_id, messages.c.role)
-        .where(messages.c.conversation_id == conversation_id, _NOT_CLEARED)
-        .order_by(messages.c.seq)
-    )
-    versions = defaultdict(list)
-    for row in rows:
-        versions[row.parent_id, row.role].append(row.id)
-    return versions
-
-
-def message_dict(row: Row[Any]) -> dict[str, Any]:
-    """A message as clients see it, but for `siblings`."""
-    return {
-        "role": row.role,
-        "content": row.content,
-        "id": row.id,
-        "parent_id": row.parent_id,
-        "status": row.status,
-        "created_at": row.created_at.isoformat(),
-        "reasoning": row.reasoning,
-        "sources": row.sources,
-        "tool_calls": row.tool_calls,
-        "model": row.model,
-        "finish_reason": row.finish_reason,
-        "usage": {
-            "input_tokens": row.input_tokens,
-            "output_tokens": row.output_tokens,
-            "total_tokens": row.input_tokens + row.output_tokens,
-        },
-        "active": row.active,
-        "attachments": [{name: attachment[name] for name in ATTACHMENT} for attachment in row.attachments],
-    }
-
-
 def delete_conversation(database: Database, conversation_id: int) -> int | None:
     """Deletes a conversation that has no documents, and its messages; returns how many there were, cleared ones included.
 
@@ -259,22 +183,7 @@ def session_ids(database: Database, owner: str) -> Iterator[str]:
         last = rows[-1].id
 
 
-def transcript(database: Database, conversation_id: int, *, branches: Branches) -> Iterator[dict[str, Any]]:
-    """The messages that `history` gives, but for their `siblings`; read in portions, however many they are."""
-    last = 0
-    wanted = _shown_of(conversation_id, branches)
-    while True:
-        later = select(*_MESSAGE).where(wanted, messages.c.seq > last).order_by(messages.c.seq).limit(PORTION)
-        with database.read() as connection:
-            rows = connection.execute(later).all()
-        for row in rows:
-            yield message_dict(row)
-        if len(rows) < PORTION:
-            return
-        last = rows[-1].seq
-
-
-def _shown_of(conversation_id: int, branches: Branches) -> ColumnElement[bool]:
-    if branches == "active":
-        return shown(conversation_id)
-    return (messages.c.conversation_id == conversation_id) & _NOT_CLEARED
+def forget_configs(database: Database, owner: str) -> int:
+    """Deletes what the users of an owner have configured; returns how many configurations there were."""
+    with database.write() as connection:
+        return connection.execute(delete(user_configs).where(user_configs.c.owner_id == owner)).rowcount

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from models import conversation_queries as queries
 from models import conversations as sessions
+from models import histories
 from models.conversations import find_or_create
 from models.database import Database, conversations, documents, messages, now
 from models.turn_records import close_turn, open_turn
@@ -131,11 +132,11 @@ def test_owners_see_and_change_only_their_own(database: Database) -> None:
     assert [row.title for row in queries.page(database, OWNER, limit=9)[0]] == ["我的预算"]
     assert [row.title for row in queries.page(database, OTHER, limit=9, query="预算")[0]] == ["他的预算"]
     assert queries.page(database, OTHER, limit=9, query="我的")[0] == []
-    assert [m["content"] for m in queries.history(database, key(name, OTHER)).messages] == ["他的预算", "好的。"]
+    assert [m["content"] for m in histories.history(database, key(name, OTHER)).messages] == ["他的预算", "好的。"]
     assert queries.rename(database, key(name, OTHER), "改名").title == "改名"
     assert queries.find_listed(database, key(name)).title == "我的预算"
     assert list(queries.session_ids(database, OTHER)) == [name]
-    for call in (queries.history, queries.find_listed):
+    for call in (histories.history, queries.find_listed):
         with pytest.raises(NotFound):
             call(database, key(name, "王五"))
     with pytest.raises(NotFound):
@@ -189,7 +190,7 @@ def test_temporary_sessions_are_in_no_list(database: Database) -> None:
     say(database, "passing", "过客", temporary=True)
     assert queries.page(database, OWNER, limit=9)[0] == [] and found(database, "过客") == []
     assert queries.find_listed(database, key("passing")).title == ""
-    assert queries.history(database, key("passing")).messages == []
+    assert histories.history(database, key("passing")).messages == []
     with pytest.raises(NotFound):
         queries.rename(database, key("passing"), "留下")
 
@@ -223,7 +224,7 @@ def test_renaming_leaves_the_order(database: Database) -> None:
 def test_a_history_tells_everything_but_paths_and_inner_steps(database: Database) -> None:
     picture = Attachment("图.png", "1/images/x/upright.jpg", "image/jpeg", "发票", "一张发票")
     question, answer = say(database, "s", "看图", "是发票", attachments=(picture,), client_id="client-1")
-    user, assistant = queries.history(database, key("s")).messages
+    user, assistant = histories.history(database, key("s")).messages
     assert list(user)[:2] == ["role", "content"] and (user["role"], user["content"]) == ("user", "看图")
     assert user["id"] == question and user["parent_id"] is None and user["siblings"] == [question]
     assert user["attachments"] == [
@@ -239,7 +240,7 @@ def test_a_history_tells_everything_but_paths_and_inner_steps(database: Database
 
 def test_an_answer_that_is_being_made_is_running_and_empty(database: Database) -> None:
     say(database, "s", "讲个故事", None)
-    assistant = queries.history(database, key("s")).messages[1]
+    assistant = histories.history(database, key("s")).messages[1]
     assert (assistant["status"], assistant["content"]) == ("running", "")
 
 
@@ -248,15 +249,15 @@ def test_a_history_shows_one_branch_and_names_the_others(database: Database) -> 
     old, old_answer = say(database, "s", "旧的问题", "旧的回答")
     new, answer = say(database, "s", "新的问题", "第一次回答", branch=Branch("edit", old))
     _, again = say(database, "s", "", "第二次回答", branch=Branch("again", answer))
-    shown = queries.history(database, key("s")).messages
+    shown = histories.history(database, key("s")).messages
     assert [m["content"] for m in shown] == ["你好", "您好", "新的问题", "第二次回答"]
     assert [m["siblings"] for m in shown][2:] == [[old, new], [answer, again]]
     assert all(m["active"] for m in shown) and shown[0]["siblings"] == [first]
-    everything = queries.history(database, key("s"), branches="all").messages
+    everything = histories.history(database, key("s"), branches="all").messages
     assert [m["content"] for m in everything if not m["active"]] == ["旧的问题", "旧的回答", "第一次回答"]
     assert [m["siblings"] for m in everything if m["id"] == old_answer] == [[old_answer]]
     sessions.switch_branch(database, key("s"), old)
-    assert [m["content"] for m in queries.history(database, key("s")).messages][2:] == ["旧的问题", "旧的回答"]
+    assert [m["content"] for m in histories.history(database, key("s")).messages][2:] == ["旧的问题", "旧的回答"]
 
 
 def test_cleared_messages_are_in_no_history(database: Database) -> None:
@@ -264,9 +265,9 @@ def test_cleared_messages_are_in_no_history(database: Database) -> None:
     sessions.clear(database, key("s"))
     question, answer = say(database, "s", "新的")
     for branches in ("active", "all"):
-        assert [m["id"] for m in queries.history(database, key("s"), branches=branches).messages] == [question, answer]
+        assert [m["id"] for m in histories.history(database, key("s"), branches=branches).messages] == [question, answer]
     sessions.restore(database, key("s"), now() - timedelta(hours=1))
-    shown = queries.history(database, key("s")).messages
+    shown = histories.history(database, key("s")).messages
     assert [m["content"] for m in shown] == ["旧的", "好的。", "新的", "好的。"]
     assert all(m["siblings"] == [m["id"]] for m in shown)
 
@@ -274,25 +275,25 @@ def test_cleared_messages_are_in_no_history(database: Database) -> None:
 def test_a_long_history_is_read_backwards(database: Database) -> None:
     for number in range(5):
         say(database, "s", f"问{number}", f"答{number}")
-    newest = queries.history(database, key("s"), limit=4)
+    newest = histories.history(database, key("s"), limit=4)
     assert [m["content"] for m in newest.messages] == ["问3", "答3", "问4", "答4"] and newest.has_more
-    before = queries.history(database, key("s"), limit=100, before=newest.messages[0]["id"])
+    before = histories.history(database, key("s"), limit=100, before=newest.messages[0]["id"])
     assert [m["content"] for m in before.messages] == [f"{who}{n}" for n in range(3) for who in "问答"]
     assert not before.has_more
     with pytest.raises(InvalidField) as refused:
-        queries.history(database, key("s"), before="msg_of_nobody")
+        histories.history(database, key("s"), before="msg_of_nobody")
     assert refused.value.errors[0]["field"] == "before"
 
 
 def test_a_transcript_is_the_whole_history_in_portions(database: Database) -> None:
-    for number in range(queries.PORTION // 2 + 1):
+    for number in range(histories.PORTION // 2 + 1):
         say(database, "s", f"问{number}", f"答{number}")
     conversation = sessions.find(database, key("s"))
-    expected = queries.history(database, key("s")).messages
+    expected = histories.history(database, key("s")).messages
     for message in expected:
         del message["siblings"]
-    assert list(queries.transcript(database, conversation.id, branches="all")) == expected
-    assert len(expected) > queries.PORTION
+    assert list(histories.transcript(database, conversation.id, branches="all")) == expected
+    assert len(expected) > histories.PORTION
 
 
 def test_deleting_a_conversation_takes_all_its_messages_and_no_others(database: Database) -> None:
