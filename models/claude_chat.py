@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from itertools import count
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, ClassVar
 
 import anthropic
 import httpx2
@@ -15,7 +15,7 @@ from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from utils import http_client
-from utils.errors import ChatError, UpstreamTimeout
+from utils.errors import ChatError, UpstreamBadRequest, UpstreamTimeout
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,13 @@ VENDOR_ERRORS = (
 
 
 class Claude(ChatAnthropic):
-    """`finish_reason` is in the metadata, and thoughts are where OpenAIChat puts them."""
+    """`finish_reason` is in the metadata, and thoughts are where OpenAIChat puts them.
+
+    `more_options` are what it takes of OpenAI's options beside what every chat model takes.
+    """
 
     connect_timeout: float = 10
+    more_options: ClassVar[frozenset[str]] = frozenset({"tool_choice", "parallel_tool_calls"})
 
     @cached_property
     def _client_params(self) -> dict[str, Any]:
@@ -85,6 +89,8 @@ class Claude(ChatAnthropic):
         if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
             return UpstreamTimeout(upstream=self.model)
         status, headers = _status(error)
+        if status in (400, 413, 422):
+            return UpstreamBadRequest(upstream=self.model, status=status)
         return http_client.error_of(status, self.model, headers)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,12 +19,14 @@ from aiohttp import ClientConnectionError, ClientError, ClientPayloadError, Clie
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from models.chat_stream import REASONING, AnswerReader
+from models.completions import LIMITS
+from models.openai_messages import named_faults, plain_message
 from models.providers import ModelOptions
 from utils import http_client
 from utils.errors import ChatError, UpstreamBadRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -34,9 +36,6 @@ log = logging.getLogger(__name__)
 
 NO_KEY = SecretStr("none")  # langchain-openai insists on one, and would take another from the environment
 DRAIN_SECONDS = 0.1  # what a server may take to end its answer after [DONE], so that the connection can be used again
-PLAIN_ROLES: dict[type[BaseMessage], str] = {HumanMessage: "user", AIMessage: "assistant"}
-PARAM = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}|\.?\[\d{1,6}\]|\.\d{1,6}){0,9}")
-REASON = re.compile(r"[a-z_]{1,60}")
 SAFE_NAME = re.compile(r"[\w.:-]{1,60}(/[\w.:-]{1,60})?")
 
 MAX_ANSWER_BYTES = 64_000_000  # of one stream: a server that a user chose must not fill our memory
@@ -88,14 +87,17 @@ class OpenAIChat(ChatOpenAI):
                 yield chunk
 
     async def choices(
-        self, messages: Sequence[dict[str, Any]], **options: Any
+        self, messages: Sequence[dict[str, Any]], options: Mapping[str, Any]
     ) -> AsyncIterator[tuple[int, ChatGenerationChunk]]:
         """All choices of an answer, in pieces, each with the index of its choice; the last one of each has a finish reason.
 
-        Messages and options are sent as they are, as OpenAI's API names them; an answer may be empty.
+        Messages and options are sent as they are, by the names of OpenAI's API. An answer may be empty.
         """
-        body = {**self._stream_body([], None, **options), "messages": messages}
-        async for piece in self._answers(body, may_be_empty=True):
+        body = self._stream_body([], None)
+        if options.keys() & LIMITS:
+            for name in LIMITS:
+                body.pop(name, None)
+        async for piece in self._answers({**body, **options, "messages": messages}, may_be_empty=True):
             yield piece
 
     async def _agenerate(
@@ -181,7 +183,7 @@ class OpenAIChat(ChatOpenAI):
     ) -> dict[str, Any]:
         """LangChain's request, with what servers want otherwise."""
         messages = self._convert_input(input_).to_messages()
-        plain = [_plain(message) for message in messages]
+        plain = [plain_message(message) for message in messages]
         rest = [message for message, sent in zip(messages, plain, strict=True) if sent is None]
         payload: dict[str, Any] = super()._get_request_payload(rest, stop=stop, **kwargs)
         payload |= payload.pop("extra_body", None) or {}
@@ -239,7 +241,7 @@ class OpenAIChat(ChatOpenAI):
             del body["stream_options"]  # a server that may not know this field
             return await self._attempt(body, retry)
         if status in (400, 413, 422):
-            return Refusal(UpstreamBadRequest(upstream=self._name, status=status, **_named(beginning)), None)
+            return Refusal(UpstreamBadRequest(upstream=self._name, status=status, **named_faults(beginning)), None)
         return Refusal(http_client.error_of(status, self._name, headers), http_client.retry_pause(retry, status, headers))
 
     async def _post(self, body: dict[str, Any]) -> ClientResponse:
@@ -289,34 +291,3 @@ class Refusal:
 
     error: ChatError
     pause: float | None
-
-
-def _named(body: str) -> dict[str, str]:
-    """What an error object says that a request should not have had, and why, where these are names and nothing else."""
-    try:
-        error = orjson.loads(body)["error"]
-        param, reason = str(error["param"]), str(error["code"])
-    except (ValueError, LookupError, TypeError):
-        return {}
-    return {
-        "param": param if PARAM.fullmatch(param) and param != "None" else "",
-        "reason": reason if REASON.fullmatch(reason) else "",
-    }
-
-
-def _plain(message: BaseMessage) -> dict[str, Any] | None:
-    """A message of nothing but text, as it is sent; None for all others.
-
-    LangChain's own conversion looks at each character of an answer, which takes milliseconds for a long history.
-    """
-    role = PLAIN_ROLES.get(type(message))
-    if (
-        role is None
-        or not isinstance(message.content, str)
-        or message.name
-        or message.additional_kwargs.keys() - {REASONING}
-    ):
-        return None
-    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-        return None
-    return {"content": message.content, "role": role}

@@ -1,0 +1,204 @@
+"""Bodies of OpenAI's API. Fields that are not named here are let through, as its clients send many; wrong types are not."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.schemas import SessionId
+
+INPUTS = 2_048  # texts in one request for embeddings
+CHOICES = 128
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Tolerant(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class FunctionCall(Tolerant):
+    name: str
+    arguments: str = ""
+
+
+class MessageToolCall(Tolerant):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Part(Tolerant):
+    """A part of a content: text, image_url, file, input_audio, …"""
+
+    type: str
+
+
+class Message(Tolerant):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    tool_calls: list[MessageToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of all parts."""
+        if not isinstance(self.content, list):
+            return self.content or ""
+        texts = [part.model_dump().get("text") for part in self.content if part.type == "text"]
+        return "\n".join(text for text in texts if isinstance(text, str))
+
+
+class StreamOptions(Tolerant):
+    include_usage: bool | None = False
+
+
+class Function(Tolerant):
+    name: str
+
+
+class ToolDefinition(Tolerant):
+    type: str
+    function: Function | None = None
+
+
+class ChatCompletionBody(Tolerant):
+    model: Name = Field(description="A model's name: the model itself. `agent` or `agent:<name>`: the agent with its tools.")
+    messages: list[Message] = Field(min_length=1)
+    session_id: SessionId | None = Field(None, description="Ours: a session of the agent, whose transcript wins.")
+    temporary: bool = Field(False, description="Ours: as in the native API.")
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(None, ge=1, le=CHOICES)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: dict[str, Any] | None = None
+    tools: list[ToolDefinition] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+
+    @property
+    def for_agent(self) -> bool:
+        return self.session_id is not None or self.model == "agent" or self.model.startswith("agent:")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was set beside messages and model, unknown fields too, without what is not meant for a model."""
+        ours = {"model", "messages", "session_id", "temporary", "stream", "stream_options"}
+        given = self.model_dump(exclude=ours, exclude_unset=True)
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def sent_messages(self) -> list[dict[str, Any]]:
+        """The messages as they came."""
+        return [message.model_dump(exclude_unset=True) for message in self.messages]
+
+    @property
+    def include_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class EmbeddingsBody(Tolerant):
+    model: Name
+    input: Annotated[str, Field(min_length=1)] | list[Annotated[str, Field(min_length=1)]] = Field(
+        description="Tokens are not taken, only text."
+    )
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, ge=1)
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+class SpeechBody(Tolerant):
+    """`wav` where no format is named: there is no encoder for others."""
+
+    model: Name
+    input: Annotated[str, Field(min_length=1)]
+    voice: Annotated[str, Field(max_length=100)] | None = None
+    response_format: Literal["wav", "pcm"] = "wav"
+    speed: float = 1.0
+    instructions: str = ""
+    stream_format: Literal["audio"] = "audio"
+
+
+class ModelPath(BaseModel):
+    model: Name
+
+
+class ModelView(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+
+
+class ModelsView(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelView]
+
+
+class UsageView(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class MessageView(BaseModel):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | None
+    reasoning_content: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class ChoiceView(BaseModel):
+    index: int
+    message: MessageView
+    logprobs: dict[str, Any] | None
+    finish_reason: str
+
+
+class ChatCompletionView(BaseModel):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChoiceView]
+    usage: UsageView | None
+    sources: list[dict[str, Any]] | None = Field(None, description="Of the agent, as in the native API.")
+    session_id: str | None = Field(None, description="Of the agent.")
+    message_id: str | None = Field(None, description="Of the agent.")
+
+
+class EmbeddingView(BaseModel):
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str = Field(description="As text: little-endian 32-bit floats in base64.")
+
+
+class EmbeddingsView(BaseModel):
+    object: Literal["list"]
+    data: list[EmbeddingView]
+    model: str
+    usage: dict[str, int]
+
+
+class ErrorDetailView(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorView(BaseModel):
+    error: ErrorDetailView
