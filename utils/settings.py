@@ -69,7 +69,11 @@ class Settings(BaseSettings):
         "Any 16 characters or more; users' keys are stored encrypted with it. Empty: one is made in DATA_DIR/secret.key.",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting("INFO", "Server", "Least level that is logged.")
-    LOG_FILE: Path = _setting(Path(), "Server", "Log file beside the console, shared by all processes. Empty: none.")
+    LOG_FILE: Path = _setting(
+        Path(),
+        "Server",
+        "Log file of all processes, beside the console. Empty: none, or logs/chat.log in DATA_DIR with `make run`.",
+    )
     LOG_MAX_BYTES: int = _setting(10_000_000, "Server", "Size at which the log file is rotated.", ge=1_000)
     LOG_BACKUPS: int = _setting(5, "Server", "Rotated log files that are kept.", ge=1)
     CORS_ORIGINS: Names = _setting(
@@ -201,7 +205,7 @@ class Settings(BaseSettings):
     TAVILY_API_KEY: SecretStr = _setting(NO_KEY, "Web tools", "Key of Tavily; without it there is no web search.")
     TAVILY_API_URL: str = _setting("", "Web tools", "Address of Tavily, where it is not the vendor's.")
     WEB_ALLOWED_HOSTS: Names = _setting(
-        (), "Web tools", "Inner hosts ('host' or 'host:port') that tools may visit although their address is private."
+        (), "Web tools", "Inner hosts ('host' or 'host:port') that tools may visit, and users' own models may be at."
     )
     WEB_TIMEOUT_SECONDS: float = _setting(15, "Web tools", "Longest duration of one page visit.", gt=0)
     WEB_MAX_BYTES: int = _setting(5_000_000, "Web tools", "Largest page, unpacked.", ge=1)
