@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fixtures.ingestion import eventually
 from fixtures.server import ROOT
 from fixtures.stores import free_port
 
@@ -77,6 +78,13 @@ def test_it_answers_without_any_key(product: Product) -> None:
     assert health["status"] == "ok" and health["checks"]["llm"]["status"] == "offline"
     answer = httpx.post(f"{product.url}/api/v1/chat", json={"message": "你好"}).json()
     assert "LLM_API_KEY" in answer["response"]
+
+
+def test_the_log_of_all_parts_is_a_file_too(product: Product) -> None:
+    httpx.get(f"{product.url}/api/v1/health/live", headers={"X-Request-ID": "datei-1"})
+    log = product.data / "logs" / "chat.log"
+    eventually(lambda: "[datei-1] GET /api/v1/health/live 200" in log.read_text())
+    assert "services.ingestion_worker" in log.read_text()
 
 
 def test_a_second_one_on_the_same_data_is_refused(product: Product) -> None:
