@@ -169,18 +169,28 @@ def delete_conversation(database: Database, conversation_id: int) -> int | None:
     return attempt()
 
 
-def session_ids(database: Database, owner: str) -> Iterator[str]:
-    """The sessions of an owner, temporary ones too, in the order in which they were made; read in portions."""
+def session_ids(database: Database, owner: str, *, stored: bool = False) -> Iterator[str]:
+    """The sessions of an owner in the order in which they were made; read in portions. `stored`: no temporary ones."""
     last = 0
     columns = conversations.c.id, conversations.c.session_id
+    mine = [conversations.c.owner_id == owner, *([_STORED] if stored else [])]
     while True:
-        later = select(*columns).where(conversations.c.owner_id == owner, conversations.c.id > last)
+        later = select(*columns).where(*mine, conversations.c.id > last)
         with database.read() as connection:
             rows = connection.execute(later.order_by(conversations.c.id).limit(PORTION)).all()
         yield from (row.session_id for row in rows)
         if len(rows) < PORTION:
             return
         last = rows[-1].id
+
+
+def configs(database: Database, owner: str) -> list[dict[str, Any]]:
+    """What the users of an owner have configured, without their keys."""
+    names = ("current_model_type", "max_tokens", "custom_api_url", "custom_model")
+    columns = user_configs.c.user_identifier.label("user_id"), *(user_configs.c[name] for name in names)
+    with database.read() as connection:
+        rows = connection.execute(select(*columns).where(user_configs.c.owner_id == owner).order_by(user_configs.c.id))
+        return [dict(row._mapping) for row in rows]
 
 
 def forget_configs(database: Database, owner: str) -> int:

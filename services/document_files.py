@@ -119,6 +119,14 @@ def summary_of(folder: Path) -> str:
         return ""
 
 
+def text_of(folder: Path) -> str:
+    """A document's extracted text, empty until there is one."""
+    try:
+        return (folder / TEXT).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def remove(folder: Path) -> None:
     """Deletes a folder with all that is in it, if there is one."""
     shutil.rmtree(folder, ignore_errors=True)
