@@ -1,9 +1,9 @@
 """Conversations as files to take away: JSON with everything, for programs, or Markdown, for people.
 
-JSON: `{"exported_at", "conversations": […], "configs": […]}`, the last where all of an owner is exported. A conversation is a
-row as in lists, with `system_prompt`, `documents` and `messages`. Documents are as in lists, with their extracted `text` (the
-files themselves can be downloaded); messages are as in a history, of all branches, told apart by `parent_id` and `active`.
-Cleared messages are in neither kind: who wants them restores them first.
+JSON: `{"exported_at", "conversations": […], "configs": […]}`, the last where all of an owner is exported. A conversation is
+a row as in lists, with `system_prompt`, `documents` and `messages`. Documents are as in lists, with their extracted `text`
+(the files themselves can be downloaded); messages are as in a history, of all branches, told apart by `parent_id` and
+`active`. Cleared messages are in neither kind: who wants them restores them first.
 """
 
 import re

@@ -146,21 +146,22 @@ def fenced(text: str, language: str) -> str:
 
 def quoted(markdown: str) -> str:
     """Markdown as a block quote in which HTML is text."""
-    return "".join(f"> {line}\n" if line else ">\n" for line in _LINE_END.split(_without_html(markdown).strip("\r\n")))
+    lines = _LINE_END.split(markdown.strip("\r\n"))
+    return _without_html("".join(f"> {line}\n" if line else ">\n" for line in lines))
 
 
-def _without_html(markdown: str) -> str:
+def _without_html(quote: str) -> str:
     for _ in range(5):  # what was a tag may have hidden another one
-        if not _TAG.search(markdown):
-            return markdown
-        found = _lines_with_html(markdown) if len(markdown) <= PARSED_CHARS else None
+        if not _TAG.search(quote):
+            return quote
+        found = _lines_with_html(quote) if len(quote) <= PARSED_CHARS else None
         if found is None:
             break
         if not found:
-            return markdown  # it is all in code
-        lines = _LINE_END.split(markdown)
-        markdown = "\n".join(_TAG.sub("&lt;", line) if place in found else line for place, line in enumerate(lines))
-    return _TAG.sub("&lt;", markdown)
+            return quote  # it is all in code
+        lines = quote.split("\n")
+        quote = "\n".join(_TAG.sub("&lt;", line) if place in found else line for place, line in enumerate(lines))
+    return _TAG.sub("&lt;", quote)
 
 
 def _lines_with_html(markdown: str) -> set[int] | None:
