@@ -1,23 +1,14 @@
 """The writer that gathers the writes of a process."""
 
+import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from models.database import Database, Writer
-from models.migrations import is_current, upgrade
 from utils.errors import StoreUnavailable
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path}/chat.db"
-    upgrade(url)
-    opened = Database(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -46,27 +37,40 @@ def test_a_write_is_committed_when_its_future_is_done(database: Database, writer
 
 
 def test_writes_that_wait_become_one_transaction(database: Database, writer: Writer) -> None:
-    seen = []
+    started, going, seen = threading.Event(), threading.Event(), []
 
-    def counted(connection: Connection) -> None:
-        seen.append(connection)
+    def waits(connection: Connection) -> None:
+        started.set()
+        going.wait(15)
 
-    with database.write():  # the lock is held: what comes meanwhile has to wait
-        futures = [writer.submit(counted) for _ in range(20)]
-    for future in futures:
+    first = writer.submit(waits)
+    started.wait(15)
+    futures = [writer.submit(seen.append) for _ in range(20)]
+    going.set()
+    for future in (first, *futures):
         future.result(15)
-    assert len(seen) == 20 and len(set(map(id, seen))) < 20
+    assert len(seen) == 20 and len(set(map(id, seen))) == 1
 
 
 def test_one_that_fails_takes_no_other_with_it(database: Database, writer: Writer) -> None:
+    started, going = threading.Event(), threading.Event()
+
+    def waits(connection: Connection) -> None:
+        started.set()
+        going.wait(15)
+
     def fails(connection: Connection) -> None:
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
 
-    with database.write():
-        before, bad, after = writer.submit(adds("甲")), writer.submit(fails), writer.submit(adds("乙"))
+    writer.submit(waits)
+    started.wait(15)
+    before, bad, again, after = (writer.submit(work) for work in (adds("甲"), fails, adds("甲"), adds("乙")))
+    going.set()
     assert (before.result(15), after.result(15)) == ("甲", "乙")
     with pytest.raises(StoreUnavailable):
         bad.result(15)
+    with pytest.raises(IntegrityError):
+        again.result(15)
     assert owners(database) == {"甲", "乙"}
 
 
@@ -75,13 +79,3 @@ def test_what_waits_is_written_before_it_ends(database: Database) -> None:
     futures = [writer.submit(adds(f"{number}")) for number in range(50)]
     writer.close()
     assert all(future.done() for future in futures) and len(owners(database)) == 50
-
-
-def test_the_schema_is_current_after_an_upgrade_and_not_before(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/new.db"
-    empty = Database(url)
-    assert not is_current(empty.engine)
-    upgrade(url)
-    upgrade(url)
-    assert is_current(empty.engine)
-    empty.close()

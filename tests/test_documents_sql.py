@@ -1,32 +1,22 @@
 """Rows of documents: whose they are, how attempts are counted, what a deletion means for a job that is at work."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from fixtures.databases import at_once
 from models import conversations, documents
 from models.database import Database, now
 from models.database import conversations as conversation_rows
 from models.documents import MAX_ATTEMPTS, Document
-from models.migrations import upgrade
 from models.turns import SessionKey
 from utils.errors import DocumentUnreadable, NotFound, UpstreamError
 
 KEY = SessionKey("local", "会话".encode().hex())
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'chat.db'}"
-    upgrade(url)
-    opened = Database(url)
-    yield opened
-    opened.close()
 
 
 def document(database: Database, name: str = "doc_1", key: SessionKey = KEY, **values: Any) -> Document:
@@ -67,7 +57,7 @@ def test_document_of_an_expired_session_does_not_exist(database: Database) -> No
 def test_document_of_a_session_that_is_gone_is_refused(database: Database) -> None:
     made = document(database)
     with pytest.raises(NotFound):
-        documents.add(database, replace(made, id="doc_2", conversation_id=99))
+        documents.add(database, replace(made, id="doc_2", conversation_id=made.conversation_id + 1))
 
 
 def test_attempts_without_progress_are_bounded(database: Database) -> None:
@@ -136,3 +126,31 @@ def test_object_of_the_contract(database: Database) -> None:
         "reason": "encrypted",
     }
     assert "error" not in document(database, "doc_2").as_item()
+
+
+def test_attempts_of_two_workers_at_once_are_both_counted(databases: tuple[Database, Database]) -> None:
+    document(databases[0])
+    at_once(*(partial(documents.start, database, "doc_1") for database in databases))
+    stored = documents.load(databases[0], "doc_1")
+    assert stored is not None and stored.attempts == 2
+
+
+def test_document_is_deleted_once(databases: tuple[Database, Database]) -> None:
+    document(databases[0])
+
+    def deleted(database: Database) -> str:
+        try:
+            return documents.delete(database, "local", "doc_1").id
+        except NotFound:
+            return "not found"
+
+    assert sorted(at_once(*(partial(deleted, database) for database in databases))) == ["doc_1", "not found"]
+
+
+def test_all_documents_of_a_session_are_deleted_once(databases: tuple[Database, Database]) -> None:
+    for number in range(3):
+        made = document(databases[0], f"doc_{number}")
+    document(databases[0], "doc_x", SessionKey("local", "other"))
+    deleted = at_once(*(partial(documents.delete_all, database, made.conversation_id) for database in databases))
+    assert sorted(len(found) for found in deleted) == [0, 3]
+    assert documents.existing(databases[0], ["doc_0", "doc_1", "doc_2", "doc_x"]) == {"doc_x"}
