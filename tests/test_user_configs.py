@@ -1,15 +1,11 @@
 """Users' choices of a model: what is stored, shown, refused, and what a turn gets."""
 
-import fcntl
-import re
-import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from models.database import Database
@@ -17,9 +13,8 @@ from models.migrations import upgrade
 from models.schemas_config import ConfigBody
 from services.config_service import Choice, ConfigService, masked
 from utils.background import Background
-from utils.errors import InvalidField, ProviderNotConfigured, UrlNotAllowed
-from utils.secrets_box import SecretsBox
-from utils.settings import ROOT, Settings
+from utils.errors import InvalidField, UrlNotAllowed
+from utils.settings import Settings
 
 KEY = "sk-user-0123456789-abcd"
 URL = "http://127.0.0.1:9/v1"
@@ -269,105 +264,9 @@ def test_the_key_lies_nowhere_in_plain(configs: ConfigService, tmp_path: Path) -
     assert not any(KEY.encode() in data for data in files)
 
 
-def test_two_workers_may_make_the_same_row_at_once(configs: ConfigService) -> None:
-    fields = [{"max_tokens": 5}, {"custom_api_url": URL}, {"custom_model": "m"}, {"model_type": "glm4"}]
-    threads = [threading.Thread(target=change, args=(configs,), kwargs=one) for one in fields]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    shown = configs.get("local", "用户")
-    assert (shown["max_tokens"], shown["custom_api_url"], shown["custom_model"], shown["current_model_type"]) == (
-        5,
-        URL,
-        "m",
-        "glm4",
-    )
-
-
 @pytest.mark.parametrize(
     ("key", "shown"),
     [("", ""), ("k", "…"), ("sk-12345678", "…"), ("sk-123456789", "sk-…6789"), (KEY, "sk-…abcd"), ("a" * 500, "aaa…aaaa")],
 )
 def test_a_key_is_shown_masked(key: str, shown: str) -> None:
     assert masked(key) == shown
-
-
-class TestSecretsBox:
-    def test_what_is_sealed_opens_for_its_purpose_only(self, tmp_path: Path) -> None:
-        box = SecretsBox(SecretStr(""), tmp_path / "data" / "secret.key")
-        sealed = box.seal("钥匙", "甲")
-        assert box.open(sealed, "甲") == "钥匙" and box.open(sealed, "乙") is None
-        assert box.open(sealed[:-2] + "AA", "甲") is box.open("", "甲") is box.open("nonsense", "甲") is None
-
-    def test_the_file_is_made_once_for_us_alone(self, tmp_path: Path) -> None:
-        file = tmp_path / "secret.key"
-        sealed = SecretsBox(SecretStr(""), file).seal("钥匙", "甲")
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600 and len(file.read_bytes()) >= 32
-        assert SecretsBox(SecretStr(""), file).open(sealed, "甲") == "钥匙"
-
-    def test_while_one_worker_makes_the_secret_the_others_wait_for_it(self, tmp_path: Path) -> None:
-        file, sealed = tmp_path / "secret.key", []
-        waiting = threading.Thread(target=lambda: sealed.append(SecretsBox(SecretStr(""), file).seal("钥匙", "甲")))
-        with file.open("wb") as made:
-            fcntl.flock(made, fcntl.LOCK_EX)
-            waiting.start()
-            waiting.join(0.3)
-            assert waiting.is_alive()
-            made.write(b"the secret of the first")
-        waiting.join(10)
-        assert SecretsBox(SecretStr("the secret of the first"), file).open(sealed[0], "甲") == "钥匙"
-
-    def test_with_a_setting_there_is_no_file(self, tmp_path: Path) -> None:
-        SecretsBox(SecretStr("0123456789abcdef"), tmp_path / "secret.key").seal("钥匙", "甲")
-        assert not list(tmp_path.iterdir())
-
-    def test_where_the_file_cannot_be_made_the_setting_is_asked_for(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(ProviderNotConfigured) as caught:
-            SecretsBox(SecretStr(""), tmp_path / "file" / "secret.key").seal("钥匙", "甲")
-        assert "SECRET_KEY" in caught.value.message("zh")
-
-
-class TestPresets:
-    """The setting MODEL_PRESETS."""
-
-    def test_in_the_environment_it_is_json(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(
-            "MODEL_PRESETS", '[{"type": "glm4", "title": "智谱", "url": "http://h/v1", "model": "m", "key": "sk-1"}]'
-        )
-        (preset,) = Settings(_env_file=None).MODEL_PRESETS
-        assert (preset.title, preset.key.get_secret_value()) == ("智谱", "sk-1")
-
-    def test_the_examples_are_off(self) -> None:
-        presets = Settings(_env_file=None).MODEL_PRESETS
-        assert [preset.type for preset in presets] == ["codegeex", "glm4"]
-        assert not any(preset.url or preset.key.get_secret_value() for preset in presets)
-
-    def test_the_example_file_shows_them_as_python(self) -> None:
-        found = re.search(r"# MODEL_PRESETS = (\[.*?\n# \])", (ROOT / "config.py.example").read_text(), re.DOTALL)
-        assert found is not None
-        rows = eval(found[1].replace("\n#", "\n"))
-        assert Settings(_env_file=None, MODEL_PRESETS=rows) == Settings(_env_file=None)
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            '[{"type": "geheim"',
-            '"geheim"',
-            [{"type": "custom", "title": "", "url": "", "model": "geheim"}],
-            [{"type": "a/b", "title": "", "url": "", "model": "geheim"}],
-            [{"type": "a", "title": "", "url": "geheim", "model": "m"}],
-            [{"type": "a", "title": "", "url": "", "model": "", "key": "geheim"}],
-            [{"type": "a", "title": "", "url": "", "model": "m", "key": ["geheim"]}],
-            [{"type": "a", "title": "", "url": "", "model": "geheim"}] * 2,
-        ],
-    )
-    def test_a_fault_is_told_without_its_value(self, value: Any) -> None:
-        with pytest.raises(ValidationError) as caught:
-            Settings(_env_file=None, MODEL_PRESETS=value)
-        assert "MODEL_PRESETS" in str(caught.value) and "geheim" not in str(caught.value)
-
-    def test_a_short_secret_is_a_fault(self) -> None:
-        with pytest.raises(ValidationError):
-            Settings(_env_file=None, SECRET_KEY="short")
