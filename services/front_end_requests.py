@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from models import conversation_queries
+from models import histories
 from models.database import Database
 from models.llm_factory import default_model_name, local_provider
 from models.providers import Endpoint
@@ -70,7 +70,7 @@ def recognised(database: Database, turn: Turn, messages: Sequence[Message]) -> T
     if turn.client_id or turn.branch or turn.history is not None:
         return turn
     try:
-        stored = conversation_queries.history(database, turn.key, limit=3).messages
+        stored = histories.history(database, turn.key, limit=3).messages
     except NotFound:
         return turn
     if stored and stored[-1]["role"] == "assistant":
