@@ -22,10 +22,16 @@ install: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	@touch $@
 
-test: install
+# a Node for the tests with real front ends, where the system has none that is new enough; without it they are skipped
+.venv/node: .venv/installed requirements-clients.txt
+	@{ npm --version >/dev/null 2>&1 && node -e 'process.exit(process.versions.node.split(".")[0] < 22)' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-clients.txt; } \
+	  && touch $@ || echo "No Node.js: the tests with real front ends are skipped · 没有 Node.js：跳过真实前端的测试"
+
+test: install .venv/node
 	$(BIN)/pytest -m "not slow"
 
-test-all: install
+test-all: install .venv/node
 	$(BIN)/pytest
 
 check: install
@@ -44,4 +50,4 @@ lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.txt requirements.in
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache tests/clients/node_modules

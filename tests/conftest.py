@@ -14,4 +14,5 @@ pytest_plugins = [
     "fixtures.server",
     "fixtures.ingestion",
     "fixtures.operations",
+    "fixtures.clients",
 ]
