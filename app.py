@@ -17,6 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from models.migrations import is_current
 from routes import blueprints
+from services.protocols import openai
 from services.wiring import Services
 from utils.errors import (
     BadRequest,
@@ -131,7 +132,19 @@ def _finish(response: Response) -> Response:
 
 
 def _problem(error: ChatError) -> Response:
-    body: dict[str, Any] = {
+    """The one place where an error becomes an answer: OpenAI's error object at its addresses, else RFC 9457."""
+    if request.path.startswith("/v1/"):
+        body, status, media_type = openai.error(error, language()), openai.status(error), "application/json"
+    else:
+        body, status, media_type = _details(error), error.status, "application/problem+json"
+    response = Response(orjson.dumps(body), status, content_type=media_type)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return response
+
+
+def _details(error: ChatError) -> dict[str, Any]:
+    body = {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
@@ -139,12 +152,7 @@ def _problem(error: ChatError) -> Response:
         "code": error.code,
         "request_id": request_id_var.get(),
     }
-    if error.errors:
-        body["errors"] = error.errors
-    response = Response(orjson.dumps(body), error.status, content_type="application/problem+json")
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    return response
+    return {**body, "errors": error.errors} if error.errors else body
 
 
 def _invalid(error: ValidationError) -> Response:

@@ -65,6 +65,18 @@ def test_health_is_told_at_the_root_too(guarded_server: Server, path: str) -> No
     assert get(guarded_server, path).json() == get(guarded_server, "/api/v1/health").json()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "nothing", 404), ("DELETE", "models", 405), ("POST", "chat/completions", 400)]
+)
+def test_errors_at_openais_addresses_are_openais(guarded_server: Server, method: str, path: str, status: int) -> None:
+    answer = client.request(method, f"{guarded_server.url}/v1/{path}", json={"model": "scripted"})
+    assert answer.status_code == status and answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert (
+        error["message"] and error["type"] == "invalid_request_error" and set(error) == {"message", "type", "param", "code"}
+    )
+
+
 def test_requests_are_summed_over_all_workers_whichever_is_asked(guarded_server: Server) -> None:
     route = "/api/v1/health/live"
     before = metrics(guarded_server).get(requests(route), 0)

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -14,14 +15,28 @@ from utils.errors import RateLimited
 from utils.rate_limit import RateLimit
 from utils.settings import Settings
 
-TURNS = ["/api/v1/chat", "/api/v1/chat_with_image", "/api/v1/chat_with_file"]
+QUESTION: dict[str, Any] = {"json": {"message": "你好"}}
+MESSAGES: dict[str, Any] = {"json": {"messages": [{"role": "user", "content": "你好"}]}}
+FORM: dict[str, Any] = {"data": {"message": "看"}}
+TURNS: dict[str, dict[str, Any]] = {
+    "/api/v1/chat": QUESTION,
+    "/api/v1/chat_with_image": {**FORM, "files": {"image": ("a.png", b"x")}},
+    "/api/v1/chat_with_file": {**FORM, "files": {"file": ("a.txt", b"x")}},
+    "/api/v1/chat/{session_id}": QUESTION,
+    "/api/v1/chat/{session_id}/regenerate": {"json": {}},
+    "/api/v1/chat/{session_id}/stream": QUESTION,
+    "/chat": {"json": {"user_id": "local", "session_id": "s", "message": "你好"}},
+    "/api/chat": MESSAGES,
+    "/api/chat/claude": MESSAGES,
+    "/api/chat/local": MESSAGES,
+    "/v1/chat/completions": {"json": {"model": "agent", **MESSAGES["json"]}},
+}
 
 
-def ask(server: Server, address: str, path: str = "/api/v1/chat", **headers: str) -> httpx.Response:
+def ask(server: Server, address: str, **headers: str) -> httpx.Response:
     """A turn of the client with that address, over a connection of its own."""
-    form = {} if path == "/api/v1/chat" else {"files": {path.rpartition("_")[2]: ("a.txt", b"x")}, "data": {"message": "hi"}}
-    request = form or {"json": {"message": "你好"}}
-    return httpx.post(f"{server.url}{path}", headers={"X-Forwarded-For": address, **headers}, timeout=30, **request)
+    headers = {"X-Forwarded-For": address, **headers}
+    return httpx.post(f"{server.url}/api/v1/chat", json={"message": "你好"}, headers=headers, timeout=30)
 
 
 def test_the_limit_holds_exactly_over_all_workers(guarded_server: Server) -> None:
@@ -45,14 +60,15 @@ def test_too_many_is_a_problem_that_says_when_to_come_back(guarded_server: Serve
 
 
 def test_all_that_starts_turns_shares_one_limit_and_nothing_else_has_one(guarded_server: Server) -> None:
+    address = {"X-Forwarded-For": "192.0.2.4"}
     for _ in range(5):
         ask(guarded_server, "192.0.2.4")
-    for path in TURNS:
-        assert ask(guarded_server, "192.0.2.4", path).status_code == 429, path
+    for path, question in TURNS.items():
+        url = f"{guarded_server.url}{path.format(session_id='s')}"
+        assert httpx.post(url, headers=address, timeout=30, **question).status_code == 429, path
     documented = httpx.get(f"{guarded_server.url}/docs/openapi.json").json()["paths"]
-    limited = {path for path, methods in documented.items() if "429" in methods.get("post", {}).get("responses", {})}
-    assert limited == set(TURNS)
-    live = httpx.get(f"{guarded_server.url}/api/v1/health/live", headers={"X-Forwarded-For": "192.0.2.4"})
+    assert {path for path, methods in documented.items() if "429" in str(methods)} == set(TURNS)
+    live = httpx.get(f"{guarded_server.url}/api/v1/health/live", headers=address)
     assert live.status_code == 200 and "ratelimit-limit" not in live.headers
 
 
