@@ -28,6 +28,13 @@ def test_all_faults_are_told_at_once_and_without_values(monkeypatch: pytest.Monk
     assert "PORT" in message and "WORKERS" in message and "geheim" not in message
 
 
+@pytest.mark.parametrize("url", ["oracle://u:geheim@db/chat", "chat.db", "geheim@db/chat"])
+def test_a_database_of_another_kind_is_a_fault(url: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load_settings(DATABASE_URL=url)
+    assert "DATABASE_URL" in str(stopped.value) and "geheim" not in str(stopped.value)
+
+
 def test_a_name_that_does_not_exist_is_a_fault() -> None:
     with pytest.raises(ValidationError):
         Settings(LLM_API_KEYS="x")  # type: ignore[call-arg]

@@ -180,7 +180,12 @@ class Settings(BaseSettings):
     REDIS_URL: str = _setting("", "Stores", "Redis or Valkey. Empty, REDIS_HOST too: a bundled Valkey is started.")
     REDIS_HOST: str = _setting("", "Stores", "Host of Redis, where REDIS_URL is not set.")
     REDIS_PORT: int = _setting(6379, "Stores", "Port of Redis, with REDIS_HOST.", ge=1, le=65535)
-    DATABASE_URL: str = _setting("", "Stores", "SQLAlchemy URL. Empty: SQLite in DATA_DIR.")
+    DATABASE_URL: str = _setting(
+        "",
+        "Stores",
+        "sqlite:///file.db, postgresql://user:password@host/db or mysql://user:password@host/db. Empty: SQLite in DATA_DIR.",
+        pattern=r"^$|^(sqlite|postgres(ql)?|mysql|mariadb)(\+\w+)?://",
+    )
     CHROMA_URL: str = _setting("", "Stores", "Chroma server. Empty: one is started on loopback.")
     CHROMA_PATH: Path = _setting(Path(), "Stores", "Folder of the Chroma that is started. Empty: in DATA_DIR.")
     SEARCH_CACHE_BYTES: int = _setting(
