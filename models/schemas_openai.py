@@ -10,6 +10,7 @@ INPUTS = 2_048  # texts in one request for embeddings
 CHOICES = 128
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+SomeText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
 
 class Tolerant(BaseModel):
@@ -108,8 +109,8 @@ class ChatCompletionBody(Tolerant):
 
 class EmbeddingsBody(Tolerant):
     model: Name
-    input: Annotated[str, Field(min_length=1)] | list[Annotated[str, Field(min_length=1)]] = Field(
-        description="Tokens are not taken, only text."
+    input: SomeText | Annotated[list[SomeText], Field(min_length=1, max_length=INPUTS)] = Field(
+        description="Text; numbers of tokens are not taken."
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1)
@@ -123,11 +124,11 @@ class SpeechBody(Tolerant):
     """`wav` where no format is named: there is no encoder for others."""
 
     model: Name
-    input: Annotated[str, Field(min_length=1)]
+    input: SomeText
     voice: Annotated[str, Field(max_length=100)] | None = None
     response_format: Literal["wav", "pcm"] = "wav"
-    speed: float = 1.0
-    instructions: str = ""
+    speed: Annotated[float, Field(ge=1, le=1)] = Field(1.0, description="No other than 1.")
+    instructions: Annotated[str, Field(max_length=0)] = Field("", description="Not supported.")
     stream_format: Literal["audio"] = "audio"
 
 

@@ -16,11 +16,13 @@ from models.prompts import document_block, language_of
 from models.turns import Attachment, SessionKey, Turn
 from services.chat_service import Prepare
 from services.document_service import DocumentService
+from services.history import user_message
 from services.image_service import ImageService
 from utils.errors import InvalidField, Language, NotFound, TooLarge, UpstreamError
 from utils.settings import Settings
 from utils.web_utils import fetch
 
+MOST_PICTURES = 10  # that are read for one turn
 DESCRIBE: dict[Language, str] = {"en": "Describe this picture.", "zh": "请描述这张图片。"}
 SUMMARISE: dict[Language, str] = {"en": "Summarise this document.", "zh": "请总结这份文档。"}
 
@@ -83,6 +85,31 @@ def with_files(images: ImageService, documents: DocumentService, files: Sequence
         for one in kept:
             turn = await one(turn, emit)
         return turn
+
+    return prepare
+
+
+def with_pictures_read(images: ImageService) -> Prepare:
+    """For a turn without a session, whose pictures are named by their URLs: their text and description take their place."""
+
+    async def prepare(turn: Turn, _emit: Callable[[Event], None]) -> Turn:
+        language = language_of(turn.message)
+        asked = [url for message in turn.history or () for url in message.get("images", ())]
+        urls = list(dict.fromkeys([*asked, *(picture.path for picture in turn.attachments)]))
+        if len(urls) > MOST_PICTURES:
+            raise InvalidField(errors=[{"field": "messages", "message": f"at most {MOST_PICTURES} pictures"}])
+
+        async def read(url: str) -> Attachment:
+            return await images.read(await _content(url, images.settings), language)
+
+        seen = dict(zip(urls, await asyncio.gather(*map(read, urls)), strict=True))
+        history = [
+            user_message(message["content"], [seen[url] for url in message["images"]]) if "images" in message else message
+            for message in turn.history or ()
+        ]
+        attachments = tuple(replace(seen[picture.path], filename=picture.filename) for picture in turn.attachments)
+        message = turn.message.strip() or DESCRIBE[turn.language]
+        return replace(turn, message=message, history=tuple(history), attachments=attachments)
 
     return prepare
 

@@ -1,8 +1,8 @@
 """What the model is told of a conversation: turns as the memory keeps them, and as LangChain's messages.
 
 A turn in the memory is `{"seq": int, "messages": [...]}`; a message has `role` (user, assistant, tool) and `content`, a
-user's may have `images` (paths below the upload folder), an assistant's `tool_calls`, a tool's `tool_call_id`, `name`,
-`status`.
+user's may have `images` (paths below the upload folder, or URLs where there is no session), an assistant's `tool_calls`, a
+tool's `tool_call_id`, `name`, `status`.
 """
 
 import base64
@@ -26,7 +26,7 @@ def estimate_tokens(text: str) -> int:
 
 def user_message(text: str, attachments: Sequence[Attachment]) -> dict[str, Any]:
     """A question as the memory keeps it: what is known of its pictures stands above it."""
-    blocks = [attachment_block(attachment, language_of(text)) for attachment in attachments]
+    blocks = [attachment_block(picture, language_of(text)) for picture in attachments if not _is_url(picture.path)]
     message: dict[str, Any] = {"role": "user", "content": "\n\n".join([*blocks, text])}
     if attachments:
         message["images"] = [attachment.path for attachment in attachments]
@@ -71,7 +71,7 @@ def fit(turns: Sequence[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:
 def to_messages(turns: Sequence[dict[str, Any]], folder: Path | None) -> list[BaseMessage]:
     """LangChain's messages; with `folder`, the upload folder, the newest pictures are shown to a model that sees them."""
     messages = [message for turn in turns for message in turn["messages"]]
-    paths = [path for message in messages for path in message.get("images", ())]
+    paths = [path for message in messages for path in message.get("images", ()) if not _is_url(path)]
     shown = set(paths[-IMAGES_SHOWN:]) if folder else set()
     # ids of our own, since the agent would make a UUID for each message of the history
     return [_to_message(message, str(place), folder, shown) for place, message in enumerate(messages)]
@@ -84,14 +84,22 @@ def _to_message(message: dict[str, Any], id: str, folder: Path | None, shown: se
         case "tool":
             status = "success" if message["status"] == "ok" else "error"
             return ToolMessage(message["content"], tool_call_id=message["tool_call_id"], name=message["name"], status=status)
-    images = [path for path in message.get("images", ()) if path in shown and folder and (folder / path).is_file()]
-    if not images or folder is None:
+    images = [url for path in message.get("images", ()) if folder and (url := _url_of(path, folder, shown))]
+    if not images:
         return HumanMessage(message["content"], id=id)
     parts: list[str | dict[str, Any]] = [{"type": "text", "text": message["content"]}]
-    return HumanMessage(parts + [_image_part(folder / path) for path in images], id=id)
+    return HumanMessage(parts + [{"type": "image_url", "image_url": {"url": url}} for url in images], id=id)
 
 
-def _image_part(path: Path) -> dict[str, Any]:
-    kind = "png" if path.suffix == ".png" else "jpeg"
-    data = base64.b64encode(path.read_bytes()).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{data}"}}
+def _is_url(path: str) -> bool:
+    return path.startswith(("data:", "http://", "https://"))
+
+
+def _url_of(path: str, folder: Path, shown: set[str]) -> str | None:
+    """The URL by which a model is shown a picture; None for one that it is not shown."""
+    if _is_url(path):
+        return path
+    if path not in shown or not (folder / path).is_file():
+        return None
+    kind = "png" if path.endswith(".png") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode((folder / path).read_bytes()).decode()}"

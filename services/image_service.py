@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import logging
 import secrets
 from dataclasses import replace
@@ -50,6 +51,20 @@ class ImageService:
             folder = Path(str(conversation.id), files.IMAGES, name)
             incoming.accept(self.settings.UPLOAD_DIR / folder)
         return Attachment(clean_filename(filename), str(folder / files.ORIGINAL), media_type)
+
+    async def read(self, content: bytes, language: Language) -> Attachment:
+        """A picture without a session, with text and description as `examine` finds them; nothing of it is kept.
+
+        Raises as `store` and `examine` do.
+        """
+        name = f"img_{secrets.token_hex(12)}"
+        with files.received(self.settings, io.BytesIO(content), name) as incoming:
+            media_type = detect(incoming.path, name)
+            if not media_type.startswith("image/"):
+                raise UnsupportedType(type=media_type)
+            path = str(incoming.path.relative_to(self.settings.UPLOAD_DIR))
+            seen = await self.examine(Attachment(name, path, media_type), language)
+            return replace(seen, path="")
 
     async def examine(self, picture: Attachment, language: Language) -> Attachment:
         """A stored picture with its text and, where a vision model is configured, its description in `language`.

@@ -14,6 +14,7 @@ from services.protocols import native
 from services.turn_log import TurnLog
 from services.wiring import Services
 from utils.errors import InvalidField, Language
+from views.departures import on_departure
 
 LOCAL_OWNER = "local"
 FIRST_EVENT_SECONDS = 10
@@ -72,6 +73,8 @@ def language() -> Language:
 def answer(turn: Turn, stream: bool, prepare: Prepare | None = None, wire: WireFormat = native) -> Response:
     """Starts a turn and shows it in a wire format: as a stream, or whole."""
     events = services().chat.start(turn, prepare)
+    if turn.history is not None:
+        on_departure(services().background.loop, events.leave)
     if not stream:
         return jsonify(wire.whole(events.answer()))
     events.wait_for_model(FIRST_EVENT_SECONDS)
