@@ -10,8 +10,8 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from models import schemas, schemas_config, schemas_front_end
-from views import front_end, native, operations, user_configs
+from models import schemas, schemas_config, schemas_front_end, schemas_openai
+from views import front_end, native, openai, operations, user_configs
 from views.rate_limit import limited
 
 Answers = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
@@ -78,4 +78,16 @@ row(site, "GET", "/api/chat", front_end.resume_chat, CHAT)
 row(site, "GET", "/api/chat/<id>/stream", front_end.resume, CHAT)
 row(site, "POST", "/api/chat/<id>/stop", front_end.stop, CHAT, {200: schemas.StoppedView})
 
-blueprints = (v1, site)
+# OpenAI's API; its errors have their own shape, and invalid requests are 400
+OPENAI_ERRORS: Answers = dict.fromkeys((400, 404, 405, 413, 422, 503), schemas_openai.ErrorView)
+OPENAI_TURN_ERRORS: Answers = dict.fromkeys(TURN_PROBLEMS, schemas_openai.ErrorView)
+COMPLETIONS: Answers = {200: schemas_openai.ChatCompletionView, **OPENAI_TURN_ERRORS}
+
+compatible = APIBlueprint("openai", __name__, url_prefix="/v1", abp_responses=OPENAI_ERRORS)
+row(compatible, "POST", "/chat/completions", openai.chat_completions, CHAT, COMPLETIONS)
+row(compatible, "GET", "/models", openai.models, OTHER, {200: schemas_openai.ModelsView})
+row(compatible, "GET", "/models/<path:model>", openai.model, OTHER, {200: schemas_openai.ModelView})
+row(compatible, "POST", "/embeddings", openai.embeddings, OTHER, {200: schemas_openai.EmbeddingsView})
+row(compatible, "POST", "/audio/speech", openai.speech, OTHER)
+
+blueprints = (v1, site, compatible)

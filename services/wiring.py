@@ -8,10 +8,13 @@ from models.database import Database
 from models.llm_factory import chat_model
 from services.audio_service import AudioService
 from services.chat_service import ChatService
+from services.completion_service import CompletionService
 from services.config_service import ConfigService
 from services.document_service import DocumentService
+from services.embedding_service import EmbeddingService
 from services.health_service import HealthService
 from services.image_service import ImageService
+from services.model_catalog import ModelCatalog
 from services.retrieval_service import RetrievalService
 from utils.background import Background
 from utils.errors import ChatError
@@ -32,6 +35,9 @@ class Services:
     documents: DocumentService
     images: ImageService
     audio: AudioService
+    catalog: ModelCatalog
+    completions: CompletionService
+    embeddings: EmbeddingService
     health: HealthService
     rate_limit: RateLimit | None
     draining: threading.Event = field(default_factory=threading.Event)  # set when the process is about to end
@@ -49,6 +55,7 @@ class Services:
             wait=settings.TURN_WAIT_SECONDS,
         )
         retrieval = RetrievalService(settings)
+        catalog = ModelCatalog(settings)
         chat_model(settings)  # says at once what is wrong with its settings
         threading.Thread(target=_warm_up, args=(retrieval,), name="warm-up", daemon=True).start()
         return cls(
@@ -60,6 +67,9 @@ class Services:
             documents=DocumentService(settings, database, retrieval),
             images=ImageService(settings, database),
             audio=AudioService(settings),
+            catalog=catalog,
+            completions=CompletionService(settings, catalog, background),
+            embeddings=EmbeddingService(retrieval),
             health=HealthService(settings, database, storage, retrieval, background),
             rate_limit=RateLimit(settings.RATE_LIMIT, settings.redis_url) if settings.RATE_LIMIT else None,
         )
@@ -74,6 +84,7 @@ class Services:
         if self._closed.is_set():
             return
         self._closed.set()
+        self.completions.close()
         self.chat.close()
         self.background.close()
         self.database.close()
