@@ -69,7 +69,7 @@ class ConversationService:
         return queries.rename(self.database, key, title)
 
     def history(
-        self, key: SessionKey, *, branches: Branches = "active", limit: int | None = None, before: str | None = None
+        self, key: SessionKey, branches: Branches = "active", limit: int | None = None, before: str | None = None
     ) -> History:
         """The messages that the user sees; those of a temporary session come from its memory.
 
