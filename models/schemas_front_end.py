@@ -14,7 +14,7 @@ ClientId = Annotated[Text, Field(max_length=128)]
 Protocol = Literal["seed", "data", "ui"]
 
 
-class Part(BaseModel):
+class FrontEndPart(BaseModel):
     """A part of a message; of most kinds only the client makes use."""
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -26,7 +26,7 @@ class Part(BaseModel):
     url: str | None = None
 
 
-class Attached(BaseModel):
+class FrontEndFile(BaseModel):
     """A file in the AI SDK 4."""
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -36,12 +36,12 @@ class Attached(BaseModel):
     content_type: str | None = None
 
 
-class Message(BaseModel):
+class FrontEndMessage(BaseModel):
     id: ClientId = ""
     role: Literal["system", "user", "assistant", "tool", "data"]
-    content: Annotated[Text, Field(max_length=1_000_000)] | list[Part] = ""
-    parts: list[Part] = []
-    experimental_attachments: list[Attached] = []
+    content: Annotated[Text, Field(max_length=1_000_000)] | list[FrontEndPart] = ""
+    parts: list[FrontEndPart] = []
+    experimental_attachments: list[FrontEndFile] = []
 
     @property
     def text(self) -> str:
@@ -50,7 +50,7 @@ class Message(BaseModel):
         return _joined(self.content)
 
 
-def _joined(parts: list[Part]) -> str:
+def _joined(parts: list[FrontEndPart]) -> str:
     return "\n\n".join(part.text for part in parts if part.type == "text" and part.text)
 
 
@@ -58,8 +58,8 @@ class FrontEndBody(BaseModel):
     """A chat of the front end. With `id` the server keeps it, and takes only what is new of `messages`."""
 
     id: SessionId | None = Field(None, description="Names the session. Without it nothing is kept.")
-    messages: list[Message] = Field([], max_length=10_000, examples=[[{"role": "user", "content": "你好"}]])
-    message: Message | None = Field(None, description="From clients that send the newest message only.")
+    messages: list[FrontEndMessage] = Field([], max_length=10_000, examples=[[{"role": "user", "content": "你好"}]])
+    message: FrontEndMessage | None = Field(None, description="From clients that send the newest message only.")
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="A name of MODEL_MAPPING or of a model.")
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
@@ -68,7 +68,7 @@ class FrontEndBody(BaseModel):
     trigger: Literal["submit-message", "regenerate-message"] | None = Field(None, description="From the AI SDK 5 to 7.")
     messageId: ClientId | None = Field(None, description="The message that is edited or generated anew.")
 
-    def all_messages(self) -> list[Message]:
+    def all_messages(self) -> list[FrontEndMessage]:
         return [*self.messages, *([self.message] if self.message else [])]
 
 

@@ -8,7 +8,7 @@ from models import histories
 from models.database import Database
 from models.llm_factory import default_model_name, local_provider
 from models.providers import Endpoint
-from models.schemas_front_end import FrontEndBody, Message, Protocol
+from models.schemas_front_end import FrontEndBody, FrontEndMessage, Protocol
 from models.turns import Branch, ClientMessage, SessionKey, Turn
 from services.attachments import AttachedFile
 from utils.errors import InvalidField, Language, NotFound, ProviderNotConfigured
@@ -62,7 +62,7 @@ def parse(
     return turn, files
 
 
-def recognised(database: Database, turn: Turn, messages: Sequence[Message]) -> Turn:
+def recognised(database: Database, turn: Turn, messages: Sequence[FrontEndMessage]) -> Turn:
     """Finds out whether a client that gives its messages no ids, as the AI SDK 4, wants its last answer anew.
 
     It does when it asks what was asked last, after the answer after which that was asked.
@@ -104,7 +104,7 @@ def _branch(body: FrontEndBody) -> Branch | None:
     return Branch("edit", body.messageId) if body.messageId else None
 
 
-def _unanswered(messages: Sequence[Message]) -> tuple[ClientMessage, ...]:
+def _unanswered(messages: Sequence[FrontEndMessage]) -> tuple[ClientMessage, ...]:
     """The user's messages since the last answer."""
     found: list[ClientMessage] = []
     for message in reversed(messages):
@@ -114,11 +114,11 @@ def _unanswered(messages: Sequence[Message]) -> tuple[ClientMessage, ...]:
     return tuple(reversed(found))
 
 
-def _memory(message: Message) -> dict[str, Any]:
+def _memory(message: FrontEndMessage) -> dict[str, Any]:
     return {"role": message.role, "content": message.text}
 
 
-def _files(message: Message) -> tuple[AttachedFile, ...]:
+def _files(message: FrontEndMessage) -> tuple[AttachedFile, ...]:
     parts = [part for part in message.parts if part.type == "file"]
     return (
         *(AttachedFile(part.url or "", part.filename or "", part.media_type or "") for part in parts),

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from golden_script import SCRIPT, numbered
+from golden_script import MESSAGE, SCRIPT, numbered
 from models.events import Event
-from services.protocols import chunks, data, lines, native, ui
+from services.protocols import chunks, data, lines, native, openai, ui
 
 Stream = Callable[[list[list[tuple[str, Event]]]], Iterator[bytes]]
 
 FORMATS: dict[str, Stream] = {
     "native": lambda batches: native.stream(batches, "zh"),
+    "openai": lambda batches: openai.Wire(MESSAGE, "agent", 1_700_000_000, True, True).stream(batches, "zh"),
     "ui": lambda batches: ui.stream(batches, "zh"),
     "data": lambda batches: data.stream(batches, "zh"),
     "chunks": lambda batches: chunks.stream(batches, "zh"),
