@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from fakes.replies import hang, text
 from fakes.upstream import Upstream
@@ -154,3 +155,12 @@ def test_the_lines_of_a_traceback_are_indented() -> None:
 def test_a_request_id_that_is_not_sane_is_not_logged(guarded_server: Server, given: str) -> None:
     made = guarded_server.api.get("health/live", headers={"X-Request-ID": given}).headers["x-request-id"]
     assert line(guarded_server, made) and given not in guarded_server.log
+
+
+def test_a_websocket_is_logged_when_it_ends(guarded_server: Server) -> None:
+    url = f"{guarded_server.url.replace('http', 'ws')}/ws/chat/protokoll"
+    with connect(url, additional_headers={"X-Request-ID": "ws-1"}) as websocket:
+        websocket.send('{"type": "unbekannt"}')
+        assert "invalid_field" in websocket.recv(timeout=10)
+        assert lines(guarded_server, "ws-1") == []
+    assert re.fullmatch(r"GET /ws/chat/protokoll 101 \d+\.\d ms 0 bytes", line(guarded_server, "ws-1"))

@@ -1,5 +1,6 @@
 """How many turns a client may start."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from websockets.sync.client import connect
 
 from fixtures.ingestion import eventually
 from fixtures.server import Server
@@ -83,6 +85,20 @@ def test_a_stream_tells_what_is_left(guarded_server: Server) -> None:
     body, headers = {"message": "你好", "stream": True}, {"X-Forwarded-For": "192.0.2.6"}
     answer = httpx.post(f"{guarded_server.url}/api/v1/chat", json=body, headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream") and answer.headers["ratelimit-remaining"] == "4"
+
+
+def test_turns_over_a_websocket_count_too(guarded_server: Server) -> None:
+    url, client = f"{guarded_server.url.replace('http', 'ws')}/ws/chat/takt", {"X-Forwarded-For": "192.0.2.8"}
+    for _ in range(4):
+        ask(guarded_server, "192.0.2.8")
+    with connect(url, additional_headers=client) as websocket:
+        for _ in range(2):
+            websocket.send('{"message": "你好"}')
+        told: dict[str, Any] = {}
+        while not {"end", "error"} <= told.keys():
+            frame = json.loads(websocket.recv(timeout=20))
+            told[frame["type"]] = frame["data"]
+    assert told["error"]["code"] == "rate_limited"
 
 
 def test_only_as_many_proxies_are_believed_as_there_are(guarded_server: Server, open_server: Server) -> None:
