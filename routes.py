@@ -10,15 +10,16 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from models import schemas, schemas_config, schemas_front_end, schemas_openai
-from views import front_end, native, openai, operations, user_configs
+from models import schemas, schemas_config, schemas_conversations, schemas_front_end, schemas_openai
+from views import conversations, front_end, native, openai, operations, user_configs
 from views.rate_limit import limited
 
 Answers = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
 PROBLEMS: Answers = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
 TURN_PROBLEMS: Answers = dict.fromkeys((409, 429, 502, 504), schemas.ProblemView)
 FRONT_END_ANSWERS: Answers = {200: schemas_front_end.FrontEndAnswer, **TURN_PROBLEMS}
-CHAT, DOCUMENTS, OTHER = Tag(name="chat"), Tag(name="documents"), Tag(name="other")
+CHAT, CONVERSATIONS = Tag(name="chat"), Tag(name="conversations")
+DOCUMENTS, OTHER = Tag(name="documents"), Tag(name="other")
 
 
 def row(blueprint: APIBlueprint, method: str, path: str, view: Any, tag: Tag, answers: Answers | None = None) -> None:
@@ -77,6 +78,48 @@ row(site, "POST", "/api/chat/local", front_end.chat_local, CHAT, FRONT_END_ANSWE
 row(site, "GET", "/api/chat", front_end.resume_chat, CHAT)
 row(site, "GET", "/api/chat/<id>/stream", front_end.resume, CHAT)
 row(site, "POST", "/api/chat/<id>/stop", front_end.stop, CHAT, {200: schemas.StoppedView})
+
+# conversations: at the root, as sessions, and as contexts
+LISTED: Answers = {200: schemas_conversations.ConversationsView}
+SESSION_LIST: Answers = {200: schemas_conversations.SessionsView}
+ROW: Answers = {200: schemas_conversations.ConversationView}
+MADE: Answers = {201: schemas_conversations.CreatedView, 409: schemas.ProblemView}
+MADE_SESSION: Answers = {201: schemas_conversations.CreatedSessionView, 409: schemas.ProblemView}
+HISTORY: Answers = {200: schemas_conversations.HistoryView}
+DELETED: Answers = {200: schemas_conversations.DeletedView, 409: schemas.ProblemView}
+EXPORTED: Answers = {200: schemas_conversations.ExportView}
+
+row(site, "POST", "/conversations", conversations.create_conversation, CONVERSATIONS, MADE)
+row(site, "GET", "/conversations", conversations.list_conversations, CONVERSATIONS, LISTED)
+row(site, "PATCH", "/conversations/<session_id>", conversations.rename, CONVERSATIONS, ROW)
+row(site, "DELETE", "/conversations/<session_id>", conversations.delete, CONVERSATIONS, DELETED)
+row(site, "GET", "/conversations/<session_id>/history", conversations.history, CONVERSATIONS, HISTORY)
+row(site, "POST", "/conversations/<session_id>/branch", conversations.switch_branch, CONVERSATIONS, HISTORY)
+row(site, "GET", "/conversations/<session_id>/export", conversations.export, CONVERSATIONS, EXPORTED)
+row(site, "POST", "/sessions", conversations.create_session, CONVERSATIONS, MADE_SESSION)
+row(site, "GET", "/sessions", conversations.list_sessions, CONVERSATIONS, SESSION_LIST)
+row(
+    site,
+    "GET",
+    "/sessions/<session_id>",
+    conversations.show_session,
+    CONVERSATIONS,
+    {200: schemas_conversations.SessionView},
+)
+row(site, "DELETE", "/sessions/<session_id>", conversations.delete, CONVERSATIONS, DELETED)
+row(v1, "POST", "/context/conversations", conversations.create_session, CONVERSATIONS, MADE_SESSION)
+row(v1, "GET", "/context/conversations", conversations.list_conversations, CONVERSATIONS, LISTED)
+row(v1, "GET", "/context/conversations/<session_id>", conversations.show_conversation, CONVERSATIONS, ROW)
+row(
+    v1,
+    "DELETE",
+    "/context/conversations/<session_id>/context",
+    conversations.clear_context,
+    CONVERSATIONS,
+    {200: schemas.ClearedView},
+)
+row(v1, "GET", "/user_data", conversations.export_user_data, CONVERSATIONS, EXPORTED)
+row(v1, "DELETE", "/user_data", conversations.delete_user_data, CONVERSATIONS, {200: schemas_conversations.DeletedDataView})
 
 # OpenAI's API; its errors have their own shape, and invalid requests are 400
 OPENAI_ERRORS: Answers = dict.fromkeys((400, 404, 405, 413, 422, 503), schemas_openai.ErrorView)

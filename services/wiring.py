@@ -10,8 +10,10 @@ from services.audio_service import AudioService
 from services.chat_service import ChatService
 from services.completion_service import CompletionService
 from services.config_service import ConfigService
+from services.conversation_service import ConversationService
 from services.document_service import DocumentService
 from services.embedding_service import EmbeddingService
+from services.exports import ExportService
 from services.health_service import HealthService
 from services.image_service import ImageService
 from services.model_catalog import ModelCatalog
@@ -32,6 +34,8 @@ class Services:
     background: Background
     chat: ChatService
     configs: ConfigService
+    conversations: ConversationService
+    exports: ExportService
     documents: DocumentService
     images: ImageService
     audio: AudioService
@@ -57,6 +61,8 @@ class Services:
         retrieval = RetrievalService(settings)
         catalog = ModelCatalog(settings)
         chat_model(settings)  # says at once what is wrong with its settings
+        documents = DocumentService(settings, database, retrieval)
+        conversations = ConversationService(settings, database, documents, storage, background)
         threading.Thread(target=_warm_up, args=(retrieval,), name="warm-up", daemon=True).start()
         return cls(
             settings=settings,
@@ -64,7 +70,9 @@ class Services:
             background=background,
             chat=ChatService(settings, database, storage, background, retrieval),
             configs=ConfigService(settings, database, background),
-            documents=DocumentService(settings, database, retrieval),
+            conversations=conversations,
+            exports=ExportService(database, documents, conversations),
+            documents=documents,
             images=ImageService(settings, database),
             audio=AudioService(settings),
             catalog=catalog,
