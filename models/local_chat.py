@@ -60,7 +60,11 @@ class LocalChat(BaseChatModel):
         answer = self.local.start(self._prompt(messages, stop, kwargs), send, leave)
         answer.add_done_callback(lambda _: send(None))
         try:
-            while (chunks := await asyncio.wait_for(arrived.get(), self.read_timeout)) is not None:
+            while True:
+                async with asyncio.timeout(self.read_timeout):
+                    chunks = await arrived.get()
+                if chunks is None:
+                    break
                 late = UpstreamTimeout(upstream=self.local.name)
                 for chunk in chunks:
                     yield ChatGenerationChunk(message=chunk)

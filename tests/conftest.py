@@ -15,4 +15,5 @@ pytest_plugins = [
     "fixtures.ingestion",
     "fixtures.operations",
     "fixtures.clients",
+    "fixtures.local_models",
 ]

@@ -1,17 +1,18 @@
-"""A language model of a few thousand weights that knows some conversations by heart, made on the spot in a few seconds.
+"""Language models of a few thousand weights, made on the spot in seconds.
 
-It sees only the last `REACH` tokens of a prompt, so it answers a question the same way whatever stands before it.
+One knows some conversations by heart. It sees only the last `REACH` tokens, so it answers a question the same way whatever
+stands before it. The other one has learned nothing and talks until it is stopped.
 """
 
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>"]
-WINDOW = 2048
+WINDOW = 16_384
 REACH = 48
 LAYERS = 2
 
@@ -30,11 +31,33 @@ TEMPLATE = """
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 
-def save_tiny_model(folder: Path, conversations: dict[str, str], template: str = TEMPLATE) -> None:
+def save_learned_model(folder: Path, conversations: dict[str, str], template: str = TEMPLATE) -> None:
     """Saves a model that answers each question, or each end of a tool's result, as the conversations say."""
     tokenizer = _tokenizer(conversations, template)
     tokenizer.save_pretrained(folder)
     _trained(tokenizer, conversations).save_pretrained(folder)
+
+
+def save_endless_model(folder: Path) -> None:
+    """Saves a model that never ends an answer."""
+    tokenizer = _tokenizer({"问": "答"}, TEMPLATE)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            max_position_embeddings=1_000_000,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] = 0  # some other token is always likelier
+    model.save_pretrained(folder)
 
 
 def _tokenizer(conversations: dict[str, str], template: str) -> PreTrainedTokenizerFast:
