@@ -32,6 +32,7 @@ SUMMARY = "summary"
 TEXT = "text"
 JOURNAL = "pages.jsonl"
 COPY_BYTES = 1 << 20
+MOVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,14 @@ class Incoming:
 
     def accept(self, folder: Path) -> None:
         """Moves it to its place in `folder`, which is new."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self.path.parent.rename(folder)
+        for attempt in range(MOVES):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.rename(folder)
+                return
+            except FileNotFoundError:  # a deletion has just taken the empty parent away
+                if attempt == MOVES - 1:
+                    raise
 
 
 @contextlib.contextmanager

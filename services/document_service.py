@@ -42,7 +42,8 @@ class DocumentService:
     def accept(self, key: SessionKey, stream: BinaryIO, filename: str, *, temporary: bool = False) -> Document:
         """Stores a file and queues it; the session is made if it is missing.
 
-        Raises TooLarge, UnsupportedType, or DocumentUnreadable for an empty file; nothing is kept then.
+        Raises TooLarge, UnsupportedType, DocumentUnreadable for an empty file, or NotFound when the session is deleted
+        meanwhile; nothing is kept then.
         """
         document_id = f"doc_{secrets.token_hex(12)}"
         with files.received(self.settings, stream, document_id) as incoming:
@@ -58,7 +59,11 @@ class DocumentService:
                 updated_at=now(),
             )
             incoming.accept(files.folder_of(self.settings.UPLOAD_DIR, document))
-        documents.add(self.database, document)
+        try:
+            documents.add(self.database, document)
+        except NotFound:  # its session was deleted during the upload
+            files.remove(files.folder_of(self.settings.UPLOAD_DIR, document))
+            raise
         self.enqueue(document_id)
         return document
 
