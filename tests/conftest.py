@@ -15,5 +15,6 @@ pytest_plugins = [
     "fixtures.ingestion",
     "fixtures.operations",
     "fixtures.clients",
+    "fixtures.openai_clients",
     "fixtures.local_models",
 ]

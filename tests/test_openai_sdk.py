@@ -1,53 +1,17 @@
-"""The OpenAI SDK, as people use it, against the running product."""
+"""The OpenAI SDK, as people use it, with the model itself, against the running product."""
 
 import base64
-import io
-import struct
-import threading
 import time
-import uuid
-import wave
-from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai import OpenAI
 
-from fakes.dashscope import DashScope
-from fakes.replies import Reply, cut, delta, event, hang, reasoning, status, text, tool_call
-from fakes.upstream import Request, Upstream
-from fixtures.server import MakeServer, Server
-
-QUESTION = [{"role": "user", "content": "年假有几天？"}]
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "查询天气",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-
-
-def client_of(server: Server, **options: Any) -> OpenAI:
-    return OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=30, **options)
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[OpenAI]:
-    with client_of(server) as client:
-        yield client
-
-
-@pytest.fixture
-def session() -> str:
-    return f"sdk:{uuid.uuid4()}"
-
-
-def ask(client: OpenAI, **options: Any) -> Any:
-    return client.chat.completions.create(**{"model": "scripted", "messages": QUESTION, **options})
+from fakes.replies import delta, event, hang, reasoning, text, tool_call
+from fakes.upstream import Upstream
+from fixtures.openai_clients import QUESTION, WEATHER, ask, client_of
+from fixtures.server import Server
 
 
 class TestTheModelItself:
@@ -102,7 +66,9 @@ class TestTheModelItself:
     def test_streams_tool_calls_with_their_indexes(self, client: OpenAI, scripted: Upstream) -> None:
         calls = [tool_call("get_weather", {"city": city}, f"call_{city}") for city in ("北京", "上海")]
         scripted.reply(*calls, interval=0.02)
-        deltas = [call for chunk in ask(client, stream=True, tools=[WEATHER]) for call in chunk.choices[0].delta.tool_calls or ()]
+        deltas = [
+            call for chunk in ask(client, stream=True, tools=[WEATHER]) for call in chunk.choices[0].delta.tool_calls or ()
+        ]
         for index, city in enumerate(("北京", "上海")):
             own = [call for call in deltas if call.index == index]
             assert (own[0].id, own[0].type, own[0].function.name) == (f"call_{city}", "function", "get_weather")
@@ -179,7 +145,11 @@ class TestTheModelItself:
         token = {"token": "好", "logprob": -0.1, "bytes": [229, 165, 189], "top_logprobs": []}
         scripted.reply(event({"choices": [{"delta": {"content": "好"}, "logprobs": {"content": [token]}}]}))
         answer = ask(client, logprobs=True, top_logprobs=2, stream=stream)
-        told = [chunk.choices[0].logprobs for chunk in answer if chunk.choices[0].logprobs] if stream else [answer.choices[0].logprobs]
+        told = (
+            [chunk.choices[0].logprobs for chunk in answer if chunk.choices[0].logprobs]
+            if stream
+            else [answer.choices[0].logprobs]
+        )
         assert [one.token for found in told for one in found.content] == ["好"]
         assert (scripted.requests[0].body["logprobs"], scripted.requests[0].body["top_logprobs"]) == (True, 2)
 
@@ -189,7 +159,10 @@ class TestTheModelItself:
         answer = ask(client, stream=stream)
         if stream:
             deltas = [chunk.choices[0].delta for chunk in answer]
-            found = "".join(getattr(one, "reasoning_content", "") for one in deltas), "".join(one.content or "" for one in deltas)
+            found = (
+                "".join(getattr(one, "reasoning_content", "") for one in deltas),
+                "".join(one.content or "" for one in deltas),
+            )
         else:
             found = answer.choices[0].message.reasoning_content, answer.choices[0].message.content
         assert found == ("先想", "好")
@@ -238,108 +211,3 @@ class TestAClientThatLeaves:
         with client_of(server) as client, pytest.raises(openai.APITimeoutError):
             ask(client.with_options(timeout=0.5), model=model)
         assert scripted.requests[0].disconnected.wait(1)
-
-
-class TestTheAgent:
-    def test_answers_statelessly_with_the_servers_tools(self, client: OpenAI, scripted: Upstream) -> None:
-        scripted.reply(tool_call("current_time", {}))
-        scripted.reply(text("现在是三点。"), usage=(30, 6))
-        messages = [
-            {"role": "system", "content": "你是海盗。"},
-            {"role": "user", "content": "你好"},
-            {"role": "assistant", "content": "嗨！"},
-            {"role": "user", "content": "几点了？"},
-        ]
-        answer = ask(client, model="agent", messages=messages, temperature=0.3, max_tokens=99)
-        (choice,) = answer.choices
-        assert (choice.message.content, choice.message.tool_calls, choice.finish_reason) == ("现在是三点。", None, "stop")
-        assert answer.model == "agent" and answer.sources == [] and answer.session_id is None
-        assert answer.usage.total_tokens == sum(request_tokens(scripted))
-        first = scripted.requests[0]
-        assert "current_time" in first.tools and "你是海盗。" in first.messages[0]["content"]
-        assert [message["content"] for message in first.messages[1:]] == ["你好", "嗨！", "几点了？"]
-        assert (first.body["temperature"], first.body["max_tokens"], first.body["model"]) == (0.3, 99, "scripted")
-
-    def test_streams_without_showing_its_tool_calls(self, client: OpenAI, scripted: Upstream) -> None:
-        scripted.reply(reasoning("要看钟"), tool_call("current_time", {}))
-        scripted.reply(text("三点。"), usage=(30, 6))
-        chunks = list(ask(client, model="agent", stream=True, stream_options={"include_usage": True}))
-        *deltas, last, usage = chunks
-        assert "".join(chunk.choices[0].delta.content or "" for chunk in deltas) == "三点。"
-        assert any(getattr(chunk.choices[0].delta, "reasoning_content", None) == "要看钟" for chunk in deltas)
-        assert not any(chunk.choices[0].delta.tool_calls for chunk in deltas)
-        assert last.choices[0].finish_reason == "stop" and last.sources == []
-        assert usage.choices == [] and usage.usage.total_tokens > 36
-
-    def test_another_model_may_do_its_work(self, client: OpenAI, scripted: Upstream) -> None:
-        ask(client, model="agent:qwen-max")
-        assert scripted.requests[0].body["model"] == "qwen-max" and scripted.requests[0].tools
-
-    def test_a_session_knows_what_was_said(self, client: OpenAI, scripted: Upstream, server: Server, session: str) -> None:
-        named = {"extra_body": {"session_id": session}}
-        first = ask(client, messages=[{"role": "system", "content": "叫我船长。"}, {"role": "user", "content": "我叫小明"}], **named)
-        assert first.session_id == session and first.message_id.startswith("msg_") and first.sources == []
-        ask(client, messages=[{"role": "user", "content": "我叫什么？"}], **named)
-        told = scripted.requests[1].messages
-        assert "叫我船长。" in told[0]["content"]
-        assert [message["content"] for message in told[1:]] == ["我叫小明", "回声: 我叫小明", "我叫什么？"]
-        assert "我叫小明" in server.chat("一共几句？", session)["response"] or "我叫小明" in str(scripted.requests[2].messages)
-
-    def test_of_a_history_only_what_is_new_counts(self, client: OpenAI, scripted: Upstream, session: str) -> None:
-        named = {"extra_body": {"session_id": session}}
-        ask(client, messages=[{"role": "user", "content": "一"}], **named)
-        forged = [
-            {"role": "user", "content": "一"},
-            {"role": "assistant", "content": "我是假的"},
-            {"role": "user", "content": "二"},
-            {"role": "user", "content": "三"},
-        ]
-        ask(client, messages=forged, **named)
-        told = "".join(message["content"] for message in scripted.requests[1].messages[1:])
-        assert "我是假的" not in told and "回声: 一" in told and "二" in told and "三" in told
-
-    def test_sources_stand_beside_the_answer(self, client: OpenAI, server: Server, scripted: Upstream, session: str) -> None:
-        files = {"file": ("手册.txt", "员工每年享有十五天带薪年假。".encode(), "text/plain")}
-        document = server.api.post("documents", files=files, data={"session_id": session}).json()["documents"][0]
-        for _ in server.api.get(f"documents/{document['id']}/events").iter_lines():
-            pass
-
-        def reply(request: Request) -> Any:
-            if request.messages[-1]["role"] == "tool":
-                return "十五天 [1]。"
-            return tool_call("search_documents", {"query": "年假"}) if "search_documents" in request.tools else None
-
-        scripted.on(reply)
-        whole = ask(client, model="agent", extra_body={"session_id": session})
-        assert [source["quote"] for source in whole.sources] == ["员工每年享有十五天带薪年假。"]
-        *_, last = ask(client, model="agent", stream=True, extra_body={"session_id": session})
-        assert [source["filename"] for source in last.sources] == ["手册.txt"] and last.session_id == session
-
-    @pytest.mark.parametrize(
-        "options", [{"tools": [WEATHER]}, {"n": 2}, {"logprobs": True}, {"stop": "完"}, {"seed": 1}, {"top_p": 0.5}]
-    )
-    def test_refuses_what_it_cannot_follow(self, client: OpenAI, options: dict[str, Any]) -> None:
-        with pytest.raises(openai.BadRequestError) as caught:
-            ask(client, model="agent", **options)
-        assert caught.value.param == next(iter(options)) and caught.value.type == "invalid_request_error"
-
-    def test_options_that_ask_for_nothing_are_fine(self, client: OpenAI) -> None:
-        answer = ask(client, model="agent", n=1, top_p=1, presence_penalty=0, logprobs=False, tool_choice="auto", user="x")
-        assert answer.choices[0].message.content == "回声: 年假有几天？"
-
-    def test_a_turn_that_runs_in_the_session_is_a_conflict(self, client: OpenAI, scripted: Upstream, make_server: MakeServer, session: str) -> None:
-        impatient = make_server(LLM_API_URL=scripted.url, LLM_API_KEY="k", LLM_MODEL="scripted", TURN_WAIT_SECONDS="0")
-        scripted.reply(text("词"), hang())
-        with client_of(impatient) as other:
-            running = ask(other, stream=True, extra_body={"session_id": session})
-            next(running)
-            with pytest.raises(openai.ConflictError):
-                ask(other, extra_body={"session_id": session})
-            scripted.release()
-            list(running)
-
-
-def request_tokens(scripted: Upstream) -> list[int]:
-    """The tokens of the two scripted calls: 11 and 5 for the call of a tool, then those of the answer."""
-    assert len(scripted.requests) == 2
-    return [11, 5, 30, 6]

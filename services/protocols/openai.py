@@ -183,7 +183,7 @@ def _failed(failure: ChatError, language: Language) -> bytes:
 
 def _param(field: str) -> str:
     """`messages[0].content` for `messages.0.content.list[Part]`."""
-    steps = [step for step in field.split(".") if STEP.fullmatch(step) and step not in TYPES]
+    steps = [step for step in re.split(r"[.\[\]]+", field) if STEP.fullmatch(step) and step not in TYPES]
     first, *rest = steps or [field]
     return PARAMS.get(first, first) + "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in rest)
 
