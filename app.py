@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, current_app, redirect, request
 from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
@@ -37,6 +37,7 @@ from views.common import invalid_fields, language
 log = logging.getLogger("app")
 
 JSON_MAX_BYTES = 8_000_000
+FILES_IN_JSON = ("/api/chat", "/v1/chat/")  # addresses whose messages may hold files, as data: URLs
 UPLOAD_FILES = 10  # files of the largest size that one request may bring
 PREFLIGHT_SECONDS = 600  # how long a browser remembers what it may do
 EXPOSED_HEADERS = (
@@ -55,11 +56,12 @@ class StrictRequest(Request):
     """A request whose JSON is UTF-8, an object and not too large, or a clear error."""
 
     def get_json(self, *_: Any, **__: Any) -> Any:
+        self.max_content_length = JSON_MAX_BYTES
+        if self.path.startswith(FILES_IN_JSON):  # room for one of the largest size, in base64
+            self.max_content_length += current_app.extensions["services"].settings.UPLOAD_MAX_BYTES * 4 // 3
         data = self.get_data() if self.is_json or not self.content_type else b""
         if not data and self.content_type and not self.is_json:
             raise UnsupportedType(type=self.mimetype)
-        if len(data) > JSON_MAX_BYTES:
-            raise TooLarge(limit=JSON_MAX_BYTES)
         try:
             body = orjson.loads(data or b"{}")
         except orjson.JSONDecodeError as error:

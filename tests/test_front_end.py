@@ -258,6 +258,16 @@ class TestRefusals:
         headers = {"Content-Type": "application/json"}
         assert server.api.post(f"{server.url}/api/chat", content=b"{", headers=headers).status_code == 400
 
+    def test_bodies_with_files_may_be_larger_than_others(self, special: Server) -> None:
+        url = "data:text/plain;base64," + "A" * 3_900_000
+        body = ui("看看", id="large-file")
+        body["messages"][0]["parts"] += [{"type": "file", "mediaType": "text/plain", "url": url}] * 3
+        refused = post(special, **body)  # for the content, zeros, not for its size
+        assert (refused.status_code, refused.json()["code"]) == (422, "document_unreadable")
+        body["messages"][0]["parts"] += body["messages"][0]["parts"]
+        assert post(special, **body).status_code == 413
+        assert special.api.post("chat", json={"message": "A" * 8_000_000}).status_code == 413
+
     @pytest.mark.parametrize(
         ("url", "status"),
         [
@@ -304,6 +314,7 @@ def _special(make_server: MakeServer, scripted: Upstream) -> Server:
         LLM_PROVIDER="openai_compatible",
         MODEL_MAPPING='{"chat-model": "qwen-plus", "title-model": ""}',
         ANSWER_CACHE_SECONDS="60",
+        UPLOAD_MAX_BYTES="3000000",
     )
 
 
