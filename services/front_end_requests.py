@@ -92,7 +92,7 @@ def local(settings: Settings) -> Endpoint:
     """Raises ProviderNotConfigured."""
     provider = local_provider(settings)
     if provider is None:
-        raise ProviderNotConfigured(setting="LOCAL_LLM_URL")
+        raise ProviderNotConfigured(setting="LOCAL_LLM_URL / LOCAL_MODEL_PATH")
     return Endpoint(provider=provider)
 
 
