@@ -39,13 +39,11 @@ class Wire:
         return {**self._completion([delta], _usage_of(answer)), **self._extras(answer)}
 
     def stream(self, batches: Iterable[Sequence[tuple[str, Event]]], language: Language) -> Iterator[bytes]:
-        """A turn of the agent as chunks."""
+        """A turn of the agent as chunks; a comment in the place of a batch that shows nothing."""
         ended = False
         for batch in batches:
-            parts = [part for _, event in batch for part in self._event(event, language)]
+            yield b"".join(part for _, event in batch for part in self._event(event, language)) or HEARTBEAT
             ended = ended or any(isinstance(event, Ended | Failed) for _, event in batch)
-            if parts or not batch:
-                yield b"".join(parts) or HEARTBEAT
         if not ended:
             yield _failed(Unavailable(), language)
 
