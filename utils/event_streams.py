@@ -227,7 +227,8 @@ class EventStreams:
         while True:
             await self._somebody_follows.wait()
             positions = {wake: woken}
-            for follower in self._followers:
+            asking = list(self._followers)  # who joins while the answer is on its way may need what comes before it
+            for follower in asking:
                 positions[follower.name] = min(follower.after, positions.get(follower.name, follower.after))
             names = {name: f"{after[0]}-{after[1]}" for name, after in positions.items()}
             self._blocked = True
@@ -241,10 +242,10 @@ class EventStreams:
                 self._blocked = False
             streams = _streams(found)
             woken = max([woken, *(entry_id for entry_id, _ in streams.get(wake, ()))])
-            self._hand_out(streams)
+            self._hand_out(streams, asking)
 
-    def _hand_out(self, streams: dict[str, list[tuple[EntryId, Fields]]]) -> None:
-        for follower in list(self._followers):
+    def _hand_out(self, streams: dict[str, list[tuple[EntryId, Fields]]], followers: list[Follower]) -> None:
+        for follower in followers:
             for entry_id, fields in streams.get(follower.name, ()):
                 if entry_id > follower.after and follower in self._followers:
                     follower.after = entry_id
