@@ -145,5 +145,4 @@ def _tell_names_apart(table: Table, connection: Connection, **_options: Any) -> 
     """By MySQL's own collation `Abc`, `abc` and `äbc` would be one session."""
     if connection.dialect.name == "mysql":
         mariadb = getattr(connection.dialect, "is_mariadb", False)
-        options = table.dialect_options["mysql"]
-        options["charset"], options["collate"] = "utf8mb4", "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+        table.dialect_options["mysql"]["collate"] = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
