@@ -187,10 +187,10 @@ def session_ids(database: Database, owner: str, *, stored: bool = False) -> Iter
 def configs(database: Database, owner: str) -> list[dict[str, Any]]:
     """What the users of an owner have configured, without their keys."""
     names = ("current_model_type", "max_tokens", "custom_api_url", "custom_model")
-    columns = user_configs.c.user_identifier.label("user_id"), *(user_configs.c[name] for name in names)
+    columns = user_configs.c.user_identifier, *(user_configs.c[name] for name in names)
     with database.read() as connection:
         rows = connection.execute(select(*columns).where(user_configs.c.owner_id == owner).order_by(user_configs.c.id))
-        return [dict(row._mapping) for row in rows]
+        return [dict(zip(("user_id", *names), row, strict=True)) for row in rows]
 
 
 def forget_configs(database: Database, owner: str) -> int:
