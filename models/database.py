@@ -28,6 +28,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 
@@ -62,6 +63,8 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_RUNNING = text("status = 'running'")
 
 owners = Table(
     "owners",
@@ -116,6 +119,8 @@ messages = Table(
     Column("cleared_at", UtcDateTime),  # the same time for all messages of one clear
     UniqueConstraint("conversation_id", "seq"),
     Index(None, "cleared_at"),
+    # small where the database can leave out all others; MySQL cannot
+    Index("ix_messages_running", "status", "created_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
 
 documents = Table(
