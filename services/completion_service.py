@@ -38,6 +38,7 @@ from utils.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from utils.metrics import TOKENS
 from utils.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,8 @@ class CompletionService:
             async with asyncio.timeout(self.settings.TURN_TIMEOUT_SECONDS):
                 async for piece in _pieces(model, request):
                     arriving.put(piece)
+                    if isinstance(piece, Completed) and piece.usage:
+                        self._count(request.model, piece.usage)
         except TimeoutError:
             arriving.put(Failed(UpstreamTimeout(upstream=request.model)))
         except ChatError as error:
@@ -127,6 +130,13 @@ class CompletionService:
         except Exception:  # the model's edge
             log.exception("A completion broke")
             arriving.put(Failed(ChatError()))
+
+    def _count(self, name: str, usage: TokenCount) -> None:
+        model, _ = self.catalog.endpoint(name)
+        own = model or default_model_name(self.settings)
+        label = own if name in self.catalog.chat_models else "other"  # a client may name anything
+        TOKENS.labels(label, "input").inc(usage.prompt)
+        TOKENS.labels(label, "output").inc(usage.completion)
 
     def _told(self, error: ChatError, name: str) -> ChatError:
         """The error as the client is told: what it asked for itself is its own fault."""

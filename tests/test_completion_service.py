@@ -12,6 +12,7 @@ from models.events import Failed
 from services.completion_service import CompletionService
 from services.model_catalog import ModelCatalog
 from services.protocols.openai import Wire
+from utils import metrics
 from utils.background import Background
 from utils.errors import (
     ChatError,
@@ -196,3 +197,13 @@ def test_details_of_usage_and_the_fingerprint_are_told(background: Background, u
     )
     *_, end = started.pieces()
     assert end == Completed(TokenCount(9, 5, cached=4, reasoning=3), "fp_1")
+
+
+def test_tokens_are_counted_for_models_that_are_known(background: Background, upstream: Upstream) -> None:
+    completions = service(background, LLM_API_URL=upstream.url, LLM_MODEL="gezaehlt")
+    for model in ("gezaehlt", "gpt-99"):
+        upstream.reply("好", usage=(21, 8))
+        whole(completions, model=model)
+    page = metrics.page().decode()
+    assert 'chat_tokens_total{direction="input",model="gezaehlt"} 21.0' in page
+    assert 'direction="output",model="other"' in page and "gpt-99" not in page

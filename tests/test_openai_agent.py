@@ -211,6 +211,13 @@ class TestPicturesForTheAgent:
             ask(client, model="agent", messages=asking_about(f"{inner.url}/secret.png"))
         assert caught.value.code == "url_not_allowed" and not inner.paths and not scripted.requests
 
+    def test_a_url_may_lead_to_a_picture(self, rich_client: OpenAI, rich: Rich, scripted: Upstream, session: str) -> None:
+        rich.site.page("/room.png", PICTURE, "image/png")
+        url = f"{rich.site.url}/room.png"
+        ask(rich_client, messages=asking_about(url), extra_body={"session_id": session})
+        told = scripted.requests[-1].messages[1]["content"]
+        assert "305" in told[0]["text"] and told[1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+
     def test_documents_are_for_sessions(self, client: OpenAI, scripted: Upstream, session: str) -> None:
         data = base64.b64encode("员工每年享有十五天带薪年假。".encode()).decode()
         part = {"type": "file", "file": {"filename": "手册.txt", "file_data": f"data:text/plain;base64,{data}"}}

@@ -114,8 +114,10 @@ class Wire:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model, "system_fingerprint": None}
 
     def _completion(self, deltas: Sequence[Delta], usage: TokenCount | None) -> dict[str, Any]:
-        indexes = sorted({delta.choice for delta in deltas})
-        choices = [_choice(index, [delta for delta in deltas if delta.choice == index]) for index in indexes]
+        of_choice: dict[int, list[Delta]] = {}
+        for delta in deltas:
+            of_choice.setdefault(delta.choice, []).append(delta)
+        choices = [_choice(index, own) for index, own in sorted(of_choice.items())]
         return {**self._head("chat.completion"), "choices": choices, "usage": _usage(usage)}
 
     def _extras(self, answer: Answer) -> dict[str, Any]:
