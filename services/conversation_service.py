@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -85,10 +85,19 @@ class ConversationService:
         A request that fails may be sent again. Raises NotFound, or TurnInProgress when a turn does not end in time.
         """
         conversations.find(self.database, key)
-        lease = self.background.run(self._take(str(key)))
-        with self._held(lease):
+        with self._held(self.background.run(self._take(str(key)))) as lease:
             deleted = self._erase(conversations.find(self.database, key), lease)
         return {"session_id": key.session_id, "deleted": deleted}
+
+    def delete_if(self, key: SessionKey, condition: Callable[[], bool]) -> bool:
+        """Deletes a conversation if that is right once nothing can run in it any more; says whether it was.
+
+        Raises NotFound, or TurnInProgress when something runs.
+        """
+        with self._held(self.background.run(self.storage.begin(str(key)))) as lease:
+            if right := condition():
+                self._erase(conversations.find(self.database, key), lease)
+        return right
 
     def delete_all(self, owner: str) -> dict[str, int]:
         """Deletes all conversations of an owner and what users have configured; says how much that was."""
@@ -109,9 +118,9 @@ class ConversationService:
         return taking.result()
 
     @contextmanager
-    def _held(self, lease: Lease) -> Iterator[None]:
+    def _held(self, lease: Lease) -> Iterator[Lease]:
         try:
-            yield
+            yield lease
         finally:
             self.background.run(self.storage.release(lease))
 

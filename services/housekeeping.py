@@ -1,4 +1,4 @@
-"""What has to be seen to from time to time: documents whose jobs got lost, sessions whose time is over, what nobody owns."""
+"""What has to be seen to from time to time: lost jobs and answers, what has expired, what is too old, what nobody owns."""
 
 import contextlib
 import logging
@@ -6,16 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
 from models import conversations, documents, housekeeping
 from models.database import Database, now
 from models.documents import Document
+from models.housekeeping import OldConversation
 from services import document_files as files
+from services.conversation_service import ConversationService
 from services.document_service import DocumentService
 from services.retrieval_service import RetrievalService
-from utils.errors import ChatError
+from utils.background import Background
+from utils.errors import ChatError, NotFound, TurnInProgress
+from utils.session_storage import SessionStorage
 from utils.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,6 +28,9 @@ log = logging.getLogger(__name__)
 LOST_SECONDS = 2.0  # between two looks for lost jobs; and how long one may be nowhere before it counts as lost
 EXPIRY_SECONDS = 15.0
 FOLDERS_SECONDS = 600.0
+RETENTION_SECONDS = 60.0
+RETENTION_SHARE = 0.25  # of that time at most, so that nothing else waits long
+LATE_SECONDS = 120  # after the longest duration of a turn, until one that still runs counts as lost
 ABANDONED_SECONDS = 600.0  # a folder without an owner is younger while its upload goes on
 BATCH = 500
 
@@ -40,7 +48,13 @@ class Housekeeper:
         """Does everything in its interval, for ever."""
         # after a change of EMBEDDING_MODEL, which may take long
         threading.Thread(target=self._attempt, args=(self.reindex,), name="reindex", daemon=True).start()
-        tasks = {self.requeue: LOST_SECONDS, self.expire: EXPIRY_SECONDS, self.sweep_folders: FOLDERS_SECONDS}
+        tasks = {
+            self.requeue: LOST_SECONDS,
+            self.expire: EXPIRY_SECONDS,
+            self.interrupt: EXPIRY_SECONDS,
+            self.retain: RETENTION_SECONDS,
+            self.sweep_folders: FOLDERS_SECONDS,
+        }
         due = dict.fromkeys(tasks, 0.0)
         while True:
             for task, seconds in tasks.items():
@@ -71,6 +85,36 @@ class Housekeeper:
             housekeeping.delete_conversation(self.database, conversation_id)
         oldest = now() - timedelta(seconds=self.settings.CLEAR_RETENTION_SECONDS)
         conversations.purge_cleared(self.database, oldest)
+
+    def interrupt(self) -> None:
+        """Marks answers whose worker died, where Redis too has lost what would tell the other workers."""
+        longest = timedelta(seconds=self.settings.TURN_TIMEOUT_SECONDS + LATE_SECONDS)
+        if count := housekeeping.interrupt_lost(self.database, now() - longest):
+            log.warning("%d answers were lost", count)
+
+    def retain(self) -> None:
+        """Deletes what is too much: of each owner, all but the newest conversations, unless something goes on in them."""
+        until = time.monotonic() + RETENTION_SECONDS * RETENTION_SHARE
+        for old in self._surplus():
+            with contextlib.suppress(TurnInProgress, NotFound):
+                if self.sessions.delete_if(old.key, partial(housekeeping.is_idle, self.database, old)):
+                    log.info("the old conversation %d was deleted", old.id)
+            if time.monotonic() > until:
+                return
+
+    def _surplus(self) -> Iterator[OldConversation]:
+        if keep := self.settings.CONVERSATIONS_KEEP:
+            for owner in housekeeping.crowded_owners(self.database, keep):
+                yield from housekeeping.surplus(self.database, owner, keep, BATCH)
+
+    @cached_property
+    def sessions(self) -> ConversationService:
+        """Made where it is needed first: it has a thread, which keeps its locks alive."""
+        background = Background()
+        longest = int(self.settings.TURN_TIMEOUT_SECONDS)
+        storage = SessionStorage(self.settings.redis_url, ttl=self.settings.MEMORY_TTL_SECONDS, lock_ttl=longest, wait=0)
+        background.submit(storage.serve(lambda token: None))
+        return ConversationService(self.settings, self.database, self.documents, storage, background)
 
     def sweep_folders(self) -> None:
         """Deletes files whose upload was broken off, whose owner is gone, or which no message shows any more."""
