@@ -15,6 +15,7 @@ from utils.event_streams import BEGINNING, EntryId, EventStreams, Fields, Follow
 from utils.session_storage import translated
 
 WAIT_SECONDS = 60  # how long a reader waits for a turn to begin; then it is to come back
+BEGIN_SECONDS = 1  # how long it may take until what a turn began with can be read
 LAST_EVENT_ID = re.compile(r"(msg_[0-9a-f]{1,64}):(\d{1,9})")
 
 
@@ -85,9 +86,10 @@ class Reader:
         turn = await self._resumed(key, last_event_id)
         if turn is None and wait and not last_event_id and (unseen := await self.streams.unseen(key)):
             turn = unseen, -1
-        if turn is None and newest is not None:
-            last = await self.streams.last(key, newest)
-            turn = (newest, -1) if last is not None and not last[1] else None
+        if turn is None:
+            turn = await self._unfinished(key, newest)
+        if turn is None and not wait:
+            turn = await self._beginning(key)
         if turn is not None:
             await self._read(*turn)
         elif wait:
@@ -95,6 +97,20 @@ class Reader:
             self._following = await self.streams.follow(f"turns:{key}", place, self._next_turn)
         else:
             self.close()
+
+    async def _unfinished(self, key: str, message_id: str | None) -> tuple[str, int] | None:
+        last = await self.streams.last(key, message_id) if message_id else None
+        return (message_id, -1) if message_id and last is not None and not last[1] else None
+
+    async def _beginning(self, key: str) -> tuple[str, int] | None:
+        """The turn that holds the session's lock: it takes a moment until something of it is in the streams."""
+        deadline = self.loop.time() + BEGIN_SECONDS
+        while self.loop.time() < deadline and await self.streams.is_locked(key):
+            await asyncio.sleep(0.01)
+            _, newest = await self.streams.newest_turn(key)
+            if (turn := await self._unfinished(key, newest)) is not None:
+                return turn
+        return None
 
     async def _resumed(self, key: str, last_event_id: str | None) -> tuple[str, int] | None:
         """The turn that a reader knows in part, and the number of the last event that it has seen."""

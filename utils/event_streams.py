@@ -160,6 +160,10 @@ class EventStreams:
         found = cast(Entries, await self.redis.xrevrange(f"turns:{key}", count=1))
         return (_parse(found[0][0]), found[0][1][b"m"].decode()) if found else (BEGINNING, None)
 
+    async def is_locked(self, key: str) -> bool:
+        """Whether a turn of a session runs, of which the streams may not know yet."""
+        return bool(await self.redis.exists(f"lock:{key}"))
+
     async def bodies(self, key: str, message_id: str) -> list[tuple[int, bytes]]:
         """What is kept of a turn: the number of its first event, and the events in bytes, for each entry."""
         found = cast(Entries, await self.redis.xrange(events_key(key, message_id)))
