@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from models.database import translated
 from models.engines import lock_migrations, make_engine
+from utils.errors import StoreUnavailable
 from utils.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
@@ -37,6 +38,15 @@ def upgrade(url: str) -> None:
         engine.dispose()
 
 
+def upgrade_or_exit(url: str) -> None:
+    """Does the same for a program that is starting: ends it with the reason when that fails."""
+    try:
+        upgrade(url)
+    except StoreUnavailable as error:
+        reason = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        raise SystemExit(f"The database cannot be brought up to date: {reason}") from None
+
+
 def is_current(engine: Engine) -> bool:
     """Whether the database has the schema that this code needs. Raises StoreUnavailable."""
     with translated(), engine.connect() as connection:
@@ -45,4 +55,4 @@ def is_current(engine: Engine) -> bool:
 
 
 if __name__ == "__main__":
-    upgrade(load_settings().database_url)
+    upgrade_or_exit(load_settings().database_url)

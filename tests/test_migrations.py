@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 
 from models.database import Database, metadata
 from models.engines import make_engine
-from models.migrations import FOLDER, is_current, upgrade
+from models.migrations import FOLDER, is_current, upgrade, upgrade_or_exit
 from utils.errors import StoreUnavailable
 
 
@@ -74,3 +74,10 @@ def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         is_current(database.engine)
     database.close()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_program_that_cannot_reach_its_database_says_why_but_not_the_password(kind: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        upgrade_or_exit(f"{kind}://user:geheim@127.0.0.1:1/chat")
+    assert "127.0.0.1" in str(ended.value) and "geheim" not in str(ended.value)
