@@ -166,7 +166,7 @@ class ChatService:
             await shop.storage.release(lease)
 
     async def _shut_down(self) -> None:
-        tasks = list(self._tasks)
+        tasks = [*self._tasks, *self.shop.later]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,6 +59,7 @@ class Workshop:
     threads: ThreadPoolExecutor
     running: dict[str, asyncio.Task[Any] | None] = field(default_factory=dict)  # by token; a task while the engine works
     stopping: set[str] = field(default_factory=set)  # tokens of turns that are to stop
+    later: set[asyncio.Task[None]] = field(default_factory=set)  # for which nobody waits
 
     async def in_thread(self, function: Callable[..., Result], *args: Any) -> Result:
         """Runs what blocks, off the event loop."""
@@ -68,6 +69,12 @@ class Workshop:
     async def write(self, function: Callable[..., Result], *args: Any) -> Result:
         """Runs `function(connection, *args)` in a transaction, with other writes of this moment."""
         return await asyncio.wrap_future(self.writer.submit(lambda connection: function(connection, *args)))
+
+    def do_later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what nobody waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.later.add(task)
+        task.add_done_callback(self.later.discard)
 
     def stop(self, token: str) -> None:
         """Stops the turn that runs under this token: that of its lock, or its message id if it has no session."""

@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from models import turn_records
+from models.conversations import title_of
 from models.events import Answer, Chunk, Reasoning, Started
 from models.turn_records import OpenedTurn
 from models.turns import Branch, MessageStatus, Turn
 from services.answer_cache import AnswerCache
+from services import titles
 from services.generation import Generation, Workshop
 from services.history import from_stored, grouped, user_message
 from services.outlet import Outlet
@@ -17,6 +19,8 @@ from utils.metrics import TURNS
 from utils.session_storage import MEMORY_TURNS, Lease
 
 log = logging.getLogger(__name__)
+
+MODEL_CHARS = 200
 
 
 class TurnRun:
@@ -55,6 +59,16 @@ class TurnRun:
                 await self.shop.storage.release(lease)
         TURNS.labels(status).inc()
         self.outlet.show(ending)
+        if status == "complete":
+            self._improve_title(opened, answer)
+
+    def _improve_title(self, opened: OpenedTurn, answer: Answer) -> None:
+        conversation, question = opened.conversation, opened.question
+        if conversation.title or conversation.temporary:
+            return
+        automatic = title_of(question)
+        shop = self.shop
+        shop.do_later(titles.improve(shop.settings, shop.write, conversation.id, automatic, question, answer.response))
 
     async def _open(self) -> OpenedTurn:
         opened = await self.shop.write(turn_records.open_turn, self.turn, self.settings.MEMORY_TTL_SECONDS)
@@ -80,7 +94,7 @@ class TurnRun:
             "reasoning": answer.reasoning,
             "sources": [asdict(source) for source in answer.sources],
             "tool_calls": [asdict(call) for call in answer.tool_calls],
-            "model": answer.model,
+            "model": answer.model[:MODEL_CHARS],  # the upstream chose it
             "finish_reason": answer.finish_reason,
             "input_tokens": answer.usage.input_tokens,
             "output_tokens": answer.usage.output_tokens,
