@@ -9,8 +9,8 @@ from models.conversations import title_of
 from models.events import Answer, Chunk, Reasoning, Started
 from models.turn_records import OpenedTurn
 from models.turns import Branch, MessageStatus, Turn
-from services.answer_cache import AnswerCache
 from services import titles
+from services.answer_cache import AnswerCache
 from services.generation import Generation, Workshop
 from services.history import from_stored, grouped, user_message
 from services.outlet import Outlet
