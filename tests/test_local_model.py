@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from models.local_model import LocalModel, Prompt
 from utils.errors import ChatError, UpstreamBusy, UpstreamError, UpstreamTimeout
 from utils.settings import ROOT
 
-pytest.importorskip("torch", reason=WHY)
+torch = pytest.importorskip("torch", reason=WHY)
 pytest.importorskip("transformers", reason=WHY)
 
 
@@ -142,27 +142,32 @@ def test_a_folder_that_is_no_whole_model_is_an_upstream_error(endless: Path, tmp
     assert str(tmp_path) not in caught.value.message("zh")
 
 
-def test_a_second_question_reads_only_what_is_new(endless: Path) -> None:
+@pytest.fixture
+def read() -> Iterator[list[int]]:
+    """How many tokens models have read, each time that they read some."""
+    counts: list[int] = []
+
+    def count(module: object, inputs: tuple) -> None:
+        if isinstance(module, torch.nn.Embedding):
+            counts.append(inputs[0].numel())
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(count)
+    yield counts
+    handle.remove()
+
+
+def test_a_second_question_reads_only_what_is_new(endless: Path, read: list[int]) -> None:
     def asked(chat: LocalChat, question: str) -> AIMessageChunk:
+        read.clear()
         return answer(chat, [SystemMessage("你是助手。" * 50), HumanMessage(question)], max_tokens=20)
 
-    warm, cold = (
-        LocalChat(local=LocalModel(endless, 1), temperature=0),
-        LocalChat(local=LocalModel(endless, 1), temperature=0),
-    )
-    first, second = asked(warm, "第一问"), asked(warm, "第二问")
-    used = second.usage_metadata
-    assert "input_token_details" not in first.usage_metadata
-    assert 0 < used["input_tokens"] - used["input_token_details"]["cache_read"] < 30
+    warm, cold = (LocalChat(local=LocalModel(endless, 1), temperature=0) for _ in range(2))
+    usage = asked(warm, "第一问").usage_metadata
+    assert read == [usage["input_tokens"]] + [1] * 19 and "input_token_details" not in usage
+    second = asked(warm, "第二问")
+    usage = second.usage_metadata
+    assert read == [usage["input_tokens"] - usage["input_token_details"]["cache_read"]] + [1] * 19 and read[0] < 30
     assert second.text == asked(cold, "第二问").text
-
-
-def run(code: str, *args: str, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args], cwd=ROOT, env={"PATH": "", **env}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 PROCESS = """

@@ -1,6 +1,7 @@
 """A model of a local folder, by Transformers itself: small real models, made on the spot."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -105,10 +106,11 @@ def test_a_limit_of_tokens_cuts_no_character_in_two(learned: Path, limit: int) -
     assert TEN_DAYS.startswith(whole.text) and len(whole.text) <= limit
 
 
-def test_a_temperature_of_0_answers_alike_and_a_request_may_have_another(learned: Path) -> None:
-    chat = local_chat(learned, max_tokens=60)
-    assert {answer(chat, "Count").text for _ in range(3)} == {COUNT}
-    assert answer(chat, "Count", temperature=50.0).text != COUNT
+def test_a_temperature_of_0_answers_alike_always_and_none_leaves_it_to_the_model(learned: Path) -> None:
+    chat = local_chat(learned, temperature=None, max_tokens=60)
+    assert {answer(chat, "Count", temperature=0).text for _ in range(3)} == {COUNT}
+    assert answer(chat, "Count").text != COUNT
+    assert answer(chat, "Count", temperature=1e-3).text == COUNT
 
 
 def test_sync_invoke_answers_alike(learned: Path) -> None:
@@ -186,3 +188,17 @@ def test_a_whole_turn_over_http(server: Server) -> None:
     *pieces, end = server.events("chat", json={"message": LEAVE, "session_id": turn["session_id"], "stream": True})
     assert len([piece for piece in pieces if piece["type"] == "chunk"]) > 10
     assert end["data"]["full_text"] == TEN_DAYS
+
+
+def test_the_plain_model_over_http_in_openais_format(server: Server) -> None:
+    asked = {"model": "tiny-1", "messages": [{"role": "user", "content": "Count"}], "stop": ["six"], "temperature": 0}
+    whole = server.api.post(f"{server.url}/v1/chat/completions", json=asked).json()
+    (choice,) = whole["choices"]
+    assert (choice["message"]["content"].strip(), choice["finish_reason"]) == ("one two three four five", "stop")
+    assert whole["usage"]["completion_tokens"] > 5
+    search = {"type": "function", "function": {"name": "search_documents", "parameters": {"type": "object"}}}
+    asked = {"model": "tiny-1", "messages": [{"role": "user", "content": "查手册"}], "tools": [search], "temperature": 0}
+    (choice,) = server.api.post(f"{server.url}/v1/chat/completions", json=asked).json()["choices"]
+    (call,) = choice["message"]["tool_calls"]
+    assert (call["function"]["name"], choice["finish_reason"]) == ("search_documents", "tool_calls")
+    assert json.loads(call["function"]["arguments"]) == {"query": "年假 天数"}

@@ -32,10 +32,15 @@ TEMPLATE = """
 
 
 def save_learned_model(folder: Path, conversations: dict[str, str], template: str = TEMPLATE) -> None:
-    """Saves a model that answers each question, or each end of a tool's result, as the conversations say."""
+    """Saves a model that answers each question, or each end of a tool's result, as the conversations say.
+
+    As many models do, it comes with a temperature of its own, at which it talks nonsense.
+    """
     tokenizer = _tokenizer(conversations, template)
     tokenizer.save_pretrained(folder)
-    _trained(tokenizer, conversations).save_pretrained(folder)
+    model = _trained(tokenizer, conversations)
+    model.generation_config.update(do_sample=True, temperature=50.0, top_k=200)
+    model.save_pretrained(folder)
 
 
 def save_endless_model(folder: Path) -> None:
