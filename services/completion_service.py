@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -26,6 +25,7 @@ from models.completions import (
 from models.events import Failed
 from models.llm_factory import default_model_name
 from models.openai_chat import OpenAIChat
+from services.arrivals import Arrivals
 from services.model_catalog import ModelCatalog
 from utils.background import Background
 from utils.errors import (
@@ -43,44 +43,24 @@ from utils.settings import Settings
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 10  # clients are promised one every 15
 Chunk = tuple[int, AIMessage, Mapping[str, Any]]  # index of the choice, what came, what is known of it
 
 
-class CompletionLog:
-    """What comes of a completion: written from the event loop, read by one other thread, which calls `leave` at the end."""
+class CompletionLog(Arrivals[Piece]):
+    """What comes of a completion; ends with Completed or Failed."""
 
     def __init__(self) -> None:
-        self.leave: Callable[[], object] = lambda: None
-        self._queue: SimpleQueue[Piece] = SimpleQueue()
-        self._seen: list[Piece] = []
-
-    def put(self, piece: Piece) -> None:
-        self._queue.put(piece)
+        super().__init__(lambda piece: isinstance(piece, Completed | Failed))
 
     def wait_for_model(self, seconds: float) -> None:
         """Waits for the first piece, at most so long. Raises the error of a completion that failed before it."""
-        try:
-            piece = self._queue.get(timeout=seconds)
-        except Empty:
-            return
-        if isinstance(piece, Failed):
-            raise piece.error
-        self._seen.append(piece)
 
-    def batches(self) -> Iterator[Sequence[Piece]]:
-        """All pieces, in batches of what has arrived meanwhile; an empty batch when nothing came for 10 s."""
-        batch, self._seen = self._seen, []
-        while True:
-            try:
-                while not batch or not self._queue.empty():
-                    batch.append(self._queue.get(timeout=HEARTBEAT_SECONDS))
-            except Empty:
-                pass
-            yield batch
-            if batch and isinstance(batch[-1], Completed | Failed):
-                return
-            batch = []
+        def first(piece: Piece) -> bool:
+            if isinstance(piece, Failed):
+                raise piece.error
+            return True
+
+        self.peek_until(first, seconds)
 
     def pieces(self) -> Iterator[Piece]:
         """All pieces as they come. Raises the error of a completion that fails."""
@@ -118,18 +98,18 @@ class CompletionService:
         try:
             async with asyncio.timeout(self.settings.TURN_TIMEOUT_SECONDS):
                 async for piece in _pieces(model, request):
-                    arriving.put(piece)
+                    arriving.add(piece)
                     if isinstance(piece, Completed) and piece.usage:
                         self._count(request.model, piece.usage)
         except TimeoutError:
-            arriving.put(Failed(UpstreamTimeout(upstream=request.model)))
+            arriving.add(Failed(UpstreamTimeout(upstream=request.model)))
         except ChatError as error:
-            arriving.put(Failed(self._told(error, request.model)))
+            arriving.add(Failed(self._told(error, request.model)))
         except asyncio.CancelledError:  # the reader has left, or the worker shuts down
-            arriving.put(Failed(StoreUnavailable(store="worker")))
+            arriving.add(Failed(StoreUnavailable(store="worker")))
         except Exception:  # the model's edge
             log.exception("A completion broke")
-            arriving.put(Failed(ChatError()))
+            arriving.add(Failed(ChatError()))
 
     def _count(self, name: str, usage: TokenCount) -> None:
         model, _ = self.catalog.endpoint(name)
