@@ -6,14 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from models import conversations, documents, housekeeping
 from models.database import Database, now
 from models.documents import Document
-from models.housekeeping import OldConversation
 from services import document_files as files
 from services.conversation_service import ConversationService
 from services.document_service import DocumentService
@@ -95,26 +94,28 @@ class Housekeeper:
     def retain(self) -> None:
         """Deletes what is too much: of each owner, all but the newest conversations, unless something goes on in them."""
         until = time.monotonic() + RETENTION_SECONDS * RETENTION_SHARE
-        for old in self._surplus():
-            with contextlib.suppress(TurnInProgress, NotFound):
-                if self.sessions.delete_if(old.key, partial(housekeeping.is_idle, self.database, old)):
-                    log.info("the old conversation %d was deleted", old.id)
-            if time.monotonic() > until:
-                return
+        keep = self.settings.CONVERSATIONS_KEEP
+        for owner in housekeeping.crowded_owners(self.database, keep) if keep else ():
+            with self.sessions() as sessions:
+                for old in housekeeping.surplus(self.database, owner, keep, BATCH):
+                    with contextlib.suppress(TurnInProgress, NotFound):
+                        sessions.delete_if(old.key, partial(housekeeping.is_idle, self.database, old))
+                    if time.monotonic() > until:
+                        return
 
-    def _surplus(self) -> Iterator[OldConversation]:
-        if keep := self.settings.CONVERSATIONS_KEEP:
-            for owner in housekeeping.crowded_owners(self.database, keep):
-                yield from housekeeping.surplus(self.database, owner, keep, BATCH)
-
-    @cached_property
-    def sessions(self) -> ConversationService:
-        """Made where it is needed first: it has a thread, which keeps its locks alive."""
-        background = Background()
-        longest = int(self.settings.TURN_TIMEOUT_SECONDS)
-        storage = SessionStorage(self.settings.redis_url, ttl=self.settings.MEMORY_TTL_SECONDS, lock_ttl=longest, wait=0)
-        background.submit(storage.serve(lambda token: None))
-        return ConversationService(self.settings, self.database, self.documents, storage, background)
+    @contextlib.contextmanager
+    def sessions(self) -> Iterator[ConversationService]:
+        """What deletes conversations, with a thread that keeps its locks alive meanwhile."""
+        settings, background = self.settings, Background()
+        longest = int(settings.TURN_TIMEOUT_SECONDS)
+        storage = SessionStorage(settings.redis_url, ttl=settings.MEMORY_TTL_SECONDS, lock_ttl=longest, wait=0)
+        beating = background.submit(storage.serve(lambda token: None))
+        try:
+            yield ConversationService(settings, self.database, self.documents, storage, background)
+        finally:
+            beating.cancel()
+            background.run(storage.close())
+            background.close()
 
     def sweep_folders(self) -> None:
         """Deletes files whose upload was broken off, whose owner is gone, or which no message shows any more."""

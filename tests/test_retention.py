@@ -34,10 +34,8 @@ def crowded(tmp_path: Path, redis_url: str, chroma_url: str) -> Iterator[Product
 
 
 @pytest.fixture
-def housekeeper(crowded: Product) -> Iterator[Housekeeper]:
-    made = Housekeeper(crowded.settings)
-    yield made
-    made.sessions.background.close()
+def housekeeper(crowded: Product) -> Housekeeper:
+    return Housekeeper(crowded.settings)
 
 
 def say(database: Database, key: SessionKey, *, answered: bool = True, **options: Any) -> str:
@@ -119,7 +117,8 @@ def test_a_conversation_that_is_used_again_at_the_last_moment_stays(crowded: Pro
     def still() -> bool:
         return housekeeping.is_idle(crowded.database, old)
 
-    assert not housekeeper.sessions.delete_if(old.key, still)
+    with housekeeper.sessions() as sessions:
+        assert not sessions.delete_if(old.key, still)
     assert kept(crowded, OWNER) == ["a", "d", "c", "b"]
 
 
