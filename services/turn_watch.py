@@ -1,16 +1,17 @@
 """Readers of turns that run elsewhere, or ran before: any worker replays and follows them from the session's streams."""
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from functools import partial
 
 from models.event_json import decode
-from models.events import Ended, Failed
+from models.events import Ended, Event, Failed
 from models.turns import SessionKey
 from services.turn_log import TurnLog
 from utils.background import Background
-from utils.errors import RateLimited
+from utils.errors import RateLimited, StoreUnavailable
 from utils.event_streams import BEGINNING, EntryId, EventStreams, Fields, Follower, events_key
 from utils.session_storage import translated
 
@@ -138,11 +139,17 @@ class Reader:
             if number <= self.seen:
                 continue
             self.seen = number
-            self.log.put(number, event)
             if isinstance(event, Ended | Failed):
-                self._do(self.streams.seen(str(self.key), self.log.message_id))
                 self._stop_following()
+                self._do(self._end(number, event))
                 return
+            self.log.put(number, event)
+
+    async def _end(self, number: int, event: Event) -> None:
+        # first, since a client that has seen the end may come at once for the next turn
+        with contextlib.suppress(StoreUnavailable), translated():
+            await self.streams.seen(str(self.key), self.log.message_id)
+        self.log.put(number, event)
 
     def _do(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = self.loop.create_task(work)
