@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fakes.documents import text_image
-from fakes.replies import reasoning, text, tool_call
+from fakes.replies import hang, reasoning, text, tool_call
 from fakes.upstream import Upstream
 from fakes.website import Website
 from fixtures.ingestion import Product
@@ -300,6 +300,44 @@ class TestRefusals:
             response = server.api.get(server.url + path)
             assert (response.status_code, response.content) == (204, b"")
         assert post(server, "/nobody/stop").json() == {"stopped": False}
+
+
+class TestResumption:
+    @pytest.mark.parametrize(
+        ("path", "start"),
+        [
+            ("/api/chat/{}/stream", b'data: {"type":"start","messageId":'),
+            ("/api/chat/{}/stream?protocol=data", b'f:{"messageId":'),
+            ("/api/chat?chatId={}", b'f:{"messageId":'),
+            ("/api/chat?chatId={}&protocol=seed", b'0:{"type":"text-delta"'),
+        ],
+    )
+    def test_a_running_answer_is_replayed_in_the_format_asked_for(
+        self, server: Server, scripted: Upstream, path: str, start: bytes
+    ) -> None:
+        chat = f"resumed-{len(path)}-{path.count('=')}"
+        scripted.reply(text("从前"), hang(), text("以后"))
+        with server.api.stream("POST", f"{server.url}/api/chat", json=ui("慢慢说", id=chat)) as first:
+            next(first.iter_bytes())
+            with server.api.stream("GET", server.url + path.format(chat)) as again:
+                assert again.status_code == 200
+                pieces = again.iter_bytes()
+                seen = next(pieces)
+                scripted.release()
+                seen += b"".join(pieces)
+        assert seen.startswith(start) and "从前".encode() in seen and "以后".encode() in seen
+
+    def test_a_turn_can_be_resumed_in_the_very_moment_in_which_it_begins(self, server: Server, scripted: Upstream) -> None:
+        statuses = []
+        for number in range(8):
+            chat = f"moment-{number}"
+            scripted.reply(text("从前"), hang())
+            with server.api.stream("POST", f"{server.url}/api/chat", json=ui("慢慢说", id=chat)) as first:
+                next(first.iter_bytes())
+                with server.api.stream("GET", f"{server.url}/api/chat/{chat}/stream") as again:
+                    statuses.append(again.status_code)
+                post(server, f"/{chat}/stop")
+        assert statuses == [200] * 8
 
 
 @pytest.fixture(scope="module")
