@@ -5,16 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from utils.settings import ROOT, Settings, example, load_settings
+from utils.config_file import example
+from utils.settings import ROOT, Section, Settings, load_settings
 
 
 def test_the_example_names_every_setting_with_its_default() -> None:
     text = (ROOT / "config.py.example").read_text()
-    assert text == example()
+    assert text == example(Settings.model_fields, get_args(Section))
     names = [line.split(" = ")[0].removeprefix("# ") for line in text.splitlines() if " = " in line]
     assert sorted(names) == sorted(Settings.model_fields)
 

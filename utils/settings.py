@@ -6,7 +6,6 @@
 
 import json
 import re
-import runpy
 import sys
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from utils import presets
+from utils import config_file, presets
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -32,19 +30,6 @@ Section = Literal["Server", "Chat model", "Turns", "Other models", "Stores", "Do
 
 def _setting(default: Any, section: Section, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"section": section}, **limits)
-
-
-class ConfigFile(PydanticBaseSettingsSource):
-    """The upper-case names of `config.py`."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError  # the whole file is read at once, in __call__
-
-    def __call__(self) -> dict[str, Any]:
-        path = ROOT / "config.py"
-        if not path.is_file():
-            return {}
-        return {name: value for name, value in runpy.run_path(str(path)).items() if name.isupper()}
 
 
 class Settings(BaseSettings):
@@ -225,7 +210,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, ConfigFile(settings_cls)
+        return init_settings, env_settings, dotenv_settings, config_file.ConfigFile(settings_cls, ROOT / "config.py")
 
     @field_validator("DATA_DIR", "UPLOAD_DIR")
     @classmethod
@@ -335,33 +320,5 @@ def load_settings(**overrides: Any) -> Settings:
         raise SystemExit("The configuration is wrong:\n" + "\n".join(faults)) from None
 
 
-def _literal(value: Any) -> str:
-    if value is presets.EXAMPLES:
-        return presets.literal(value)
-    if value is FRONT_END_MODELS:
-        value = dict(value)
-    elif isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    elif isinstance(value, Path):
-        value = "" if value == Path() else str(value)
-    return repr(value).replace("'", '"')
-
-
-def example() -> str:
-    """The text of `config.py.example`."""
-    lines = [
-        "# Copy this file to config.py and set what you need. Environment variables and .env, with the same names,",
-        "# win over it. 复制为 config.py 后按需修改；同名的环境变量和 .env 优先。",
-    ]
-    fields = Settings.model_fields.items()
-    for section in get_args(Section):
-        lines += ["", f"# --- {section} ---"]
-        for name, field in fields:
-            extra = field.json_schema_extra
-            if isinstance(extra, dict) and extra["section"] == section:
-                lines += ["", f"# {field.description}", f"# {name} = {_literal(field.default)}"]
-    return "\n".join(lines) + "\n"
-
-
 if __name__ == "__main__":
-    sys.stdout.write(example())
+    sys.stdout.write(config_file.example(Settings.model_fields, get_args(Section)))
