@@ -1,5 +1,6 @@
 """What has to be seen to from time to time: lost jobs and answers, what has expired, what is too old, what nobody owns."""
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from models import conversations, documents, housekeeping
 from models.database import Database, now
 from models.documents import Document
+from models.housekeeping import OldConversation
 from services import document_files as files
 from services.conversation_service import ConversationService
 from services.document_service import DocumentService
@@ -96,12 +98,18 @@ class Housekeeper:
         until = time.monotonic() + RETENTION_SECONDS * RETENTION_SHARE
         keep = self.settings.CONVERSATIONS_KEEP
         for owner in housekeeping.crowded_owners(self.database, keep) if keep else ():
-            with self.sessions() as sessions:
-                for old in housekeeping.surplus(self.database, owner, keep, BATCH):
-                    with contextlib.suppress(TurnInProgress, NotFound):
-                        sessions.delete_if(old.key, partial(housekeeping.is_idle, self.database, old))
-                    if time.monotonic() > until:
-                        return
+            if time.monotonic() > until:
+                return
+            if old := housekeeping.surplus(self.database, owner, keep, BATCH):
+                with self.sessions() as sessions:
+                    self._delete_idle(sessions, old, until)
+
+    def _delete_idle(self, sessions: ConversationService, old: Iterable[OldConversation], until: float) -> None:
+        for one in old:
+            if time.monotonic() > until:
+                return
+            with contextlib.suppress(TurnInProgress, NotFound):
+                sessions.delete_if(one.key, partial(housekeeping.is_idle, self.database, one))
 
     @contextlib.contextmanager
     def sessions(self) -> Iterator[ConversationService]:
@@ -109,12 +117,11 @@ class Housekeeper:
         settings, background = self.settings, Background()
         longest = int(settings.TURN_TIMEOUT_SECONDS)
         storage = SessionStorage(settings.redis_url, ttl=settings.MEMORY_TTL_SECONDS, lock_ttl=longest, wait=0)
-        beating = background.submit(storage.serve(lambda token: None))
+        beating = background.run(_beating(storage))
         try:
             yield ConversationService(settings, self.database, self.documents, storage, background)
         finally:
-            beating.cancel()
-            background.run(storage.close())
+            background.run(_leave(storage, beating))
             background.close()
 
     def sweep_folders(self) -> None:
@@ -162,6 +169,17 @@ class Housekeeper:
     def _idle(self, document: Document) -> bool:
         with files.locked(files.folder_of(self.settings.UPLOAD_DIR, document)) as mine:
             return mine
+
+
+async def _beating(storage: SessionStorage) -> asyncio.Task[None]:
+    return asyncio.create_task(storage.serve(lambda token: None))
+
+
+async def _leave(storage: SessionStorage, beating: asyncio.Task[None]) -> None:
+    while not beating.done():  # who is just connecting to Redis does not hear of it
+        beating.cancel()
+        await asyncio.wait({beating}, timeout=0.1)
+    await storage.close()
 
 
 def _due(document: Document) -> bool:
