@@ -9,7 +9,7 @@ import pytest
 import redis
 from sqlalchemy import insert, select, update
 
-from fixtures.ingestion import Product, a_product
+from fixtures.ingestion import Product, a_product, eventually
 from models import conversation_queries as queries
 from models import documents, histories, housekeeping
 from models.conversations import find_or_create
@@ -128,6 +128,17 @@ def test_temporary_sessions_neither_count_nor_go(crowded: Product, housekeeper: 
     housekeeper.retain()
     assert kept(crowded, OWNER) == ["c", "b", "a"]
     assert set(queries.session_ids(crowded.database, OWNER)) == {*"abc", "t1", "t2"}
+
+
+def test_the_ingestion_worker_sees_to_it(crowded: Product) -> None:
+    talk(crowded, OWNER, *"abcde")
+    lost = say(crowded.database, SessionKey(OWNER, "e"), answered=False)
+    with crowded.database.write() as connection:
+        connection.execute(update(messages).where(messages.c.id == lost).values(created_at=now() - timedelta(days=1)))
+    with crowded.worker():
+        eventually(lambda: len(kept(crowded, OWNER)) == KEEP)
+        eventually(lambda: histories.history(crowded.database, SessionKey(OWNER, "e")).messages[-1]["status"] != "running")
+    assert kept(crowded, OWNER) == ["e", "d", "c"]
 
 
 def test_zero_keeps_all(tmp_path: Path, redis_url: str, chroma_url: str) -> None:
