@@ -202,7 +202,7 @@ def test_a_running_answer_is_shown_as_such(server: Server, root: httpx.Client, s
     scripted.reply(text("从前"), hang())
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(server.chat, "讲个故事", session)
-        scripted.requests[-1].hanging.wait(10) if scripted.arrived() else None
+        scripted.arrived()[0].hanging.wait(10)
         running = history(root, session)[1]
         assert (running["status"], running["content"]) == ("running", "")
         scripted.release()
@@ -302,7 +302,7 @@ def test_deleting_stops_what_runs_and_what_waits(
 ) -> None:
     server.chat("你好", session)
     scripted.requests.clear()
-    scripted.on(lambda request: [text("从前"), hang()])  # type: ignore[list-item]
+    scripted.on(lambda request: [text("从前"), hang()])
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(server.chat, "讲个故事", session)
         scripted.arrived()[0].hanging.wait(10)

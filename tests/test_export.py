@@ -217,10 +217,10 @@ def test_a_conversation_is_exported_whole(server: Server, root: httpx.Client, sc
     old = found["messages"][1]
     assert old["reasoning"] == "想一想" and old["sources"][0]["filename"] == "预算.txt" and old["tool_calls"][0]["result"]
     assert old["parent_id"] == found["messages"][0]["id"] and "path" not in exported.text
-    german = root.get(f"conversations/{session}/export", params={"format": "markdown"}, headers={"Accept-Language": "zh"})
-    assert german.headers["content-type"] == "text/markdown; charset=utf-8"
-    assert unquote(german.headers["content-disposition"]).endswith("预算 是多少？.md")
-    assert headings(german.text)[:2] == ["预算/是多少？", "文档"] and "三十万元[1]" not in german.text
+    markdown = root.get(f"conversations/{session}/export", params={"format": "markdown"}, headers={"Accept-Language": "zh"})
+    assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert unquote(markdown.headers["content-disposition"]).endswith("预算 是多少？.md")
+    assert headings(markdown.text)[:2] == ["预算/是多少？", "文档"] and "三十万元[1]" not in markdown.text
     assert root.get(f"conversations/{session}/export", params={"format": "pdf"}).status_code == 422
 
 
