@@ -59,9 +59,9 @@ class StrictRequest(Request):
         self.max_content_length = JSON_MAX_BYTES
         if self.path.startswith(FILES_IN_JSON):  # room for one of the largest size, in base64
             self.max_content_length += current_app.extensions["services"].settings.UPLOAD_MAX_BYTES * 4 // 3
-        data = self.get_data() if self.is_json or not self.content_type else b""
-        if not data and self.content_type and not self.is_json:
+        if self.content_type and not self.is_json and self.content_length != 0:  # an empty body is of no type
             raise UnsupportedType(type=self.mimetype)
+        data = self.get_data()
         try:
             body = orjson.loads(data or b"{}")
         except orjson.JSONDecodeError as error:

@@ -44,6 +44,12 @@ def test_a_body_that_is_no_object_is_422(server: Server, body: str) -> None:
     problem(server.api.post("chat", content=body, headers=JSON), 422, "invalid_field")
 
 
+def test_an_empty_body_is_of_no_type(server: Server) -> None:
+    for options in ({"content": b""}, {"content": b"", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}):
+        assert server.api.post("chat/nobody/stop", **options).json() == {"stopped": False}
+        problem(server.api.post("chat", **options), 422, "invalid_field")
+
+
 def test_a_body_of_another_type_is_415(server: Server) -> None:
     problem(server.api.post("chat", content="message=x", headers={"Content-Type": "text/plain"}), 415, "unsupported_type")
     problem(server.api.post("chat", data={"message": "x"}), 415, "unsupported_type")

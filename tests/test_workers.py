@@ -99,6 +99,7 @@ def test_200_readers_of_20_turns_come_and_go_and_miss_nothing(own_server: Server
     sessions = [f"{prefix}-{number}" for number in range(20)]
     spoken = [f"第{number}句，说说{chr(0x4E00 + number)}。" for number in range(60)]
     scripted.on(lambda request: Reply((text(spoken), hang(), text("完。")), interval=0.02))
+    scripted.requests.clear()
     for session in sessions:
         start(own_server, session, "讲个故事")
     begun = threading.Semaphore(0)
