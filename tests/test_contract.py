@@ -12,6 +12,7 @@ import pytest
 from fakes.dashscope import DashScope
 from fakes.replies import status
 from fakes.upstream import Upstream
+from fixtures.ingestion import eventually
 from fixtures.server import ROOT, MakeServer, Server
 
 JSON = {"Content-Type": "application/json"}
@@ -126,8 +127,12 @@ def test_a_sane_request_id_is_taken_over_and_another_is_made(server: Server) -> 
 def test_every_line_of_the_log_names_its_request(server: Server, scripted: Upstream) -> None:
     scripted.reply(status(500, "broken"))
     server.api.post("chat", json={"message": "你好"}, headers={"X-Request-ID": "trace-42"})
-    lines = [line for line in server.log.splitlines() if "[trace-42]" in line]
-    assert any("chat.requests" in line for line in lines) and any("answered 500" in line for line in lines)
+
+    def lines(words: str) -> list[str]:
+        return [line for line in server.log.splitlines() if "[trace-42]" in line and words in line]
+
+    eventually(lambda: lines("chat.requests"))  # it is written when the answer is out
+    assert lines("answered 500")
 
 
 def test_health_tells_each_part(server: Server) -> None:
