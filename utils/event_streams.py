@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 
 UNSEEN_SECONDS = 60
-PAUSE = 0.02  # least time between two writes; where a write takes long, four times as long
+PAUSE = 0.02  # time in which events gather for a write; where a write takes long, four times as long
 BLOCK_MS = 2_000  # longest wait for entries; less than the timeout of a connection
 ENTRIES = 200  # of one stream in one read
 RETRY_SECONDS = 1.0
@@ -192,15 +192,17 @@ class EventStreams:
             tasks.create_task(self._serve_reading())
 
     async def _serve_writing(self) -> None:
+        pause = PAUSE
         while True:
             await self._something_to_write.wait()
+            await asyncio.sleep(pause)  # a short turn is over by then: its commit has written its events
             started = time.monotonic()
             try:
                 await self.flush()
+                pause = max(PAUSE, 4 * (time.monotonic() - started))
             except (RedisError, OSError) as error:
                 log.warning("Events wait for Redis: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(max(PAUSE, 4 * (time.monotonic() - started)))
+                pause = RETRY_SECONDS
 
     async def flush(self) -> None:
         """Writes what waits."""
