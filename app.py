@@ -4,35 +4,38 @@
 """
 
 import logging
-import math
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, current_app, redirect, request
+from flask import Flask, Request, Response, current_app, request
 from flask_cors import CORS
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3 import OpenAPI
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import WebsocketMismatch
 
 from models.migrations import is_current
-from routes import blueprints
-from services.protocols import openai
+from routes import blueprints, description
 from services.wiring import Services
 from utils.errors import (
     BadRequest,
     ChatError,
     InvalidField,
+    InvalidJson,
     MethodNotAllowed,
     NotFound,
+    RangeNotSatisfiable,
     TooLarge,
     UnsupportedType,
+    UpgradeRequired,
 )
-from utils.logs import configure_logging, request_id_var
+from utils.logs import configure_logging
 from utils.request_log import ROUTE, RequestLog
-from utils.settings import ROOT, VERSION, Settings, load_settings
-from views import rate_limit, websocket
-from views.common import invalid_fields, language
+from utils.settings import ROOT, Settings, load_settings
+from views import documentation, rate_limit, websocket
+from views.common import invalid_fields
+from views.problems import problem
 
 log = logging.getLogger("app")
 
@@ -65,7 +68,7 @@ class StrictRequest(Request):
         try:
             body = orjson.loads(data or b"{}")
         except orjson.JSONDecodeError as error:
-            raise BadRequest() from error
+            raise InvalidJson() from error
         if not isinstance(body, dict):
             raise InvalidField(errors=[{"field": "body", "message": "must be a JSON object"}])
         return body
@@ -77,9 +80,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logging(settings)
     app = OpenAPI(
         __name__,
-        info=Info(title="LLM Chat Backend", version=VERSION),
         validation_error_callback=_invalid,
-        doc_prefix="/docs",
+        doc_ui=False,  # the documentation is our own
         static_folder=str(ROOT / "static"),
     )
     app.request_class = StrictRequest
@@ -93,14 +95,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.before_request(_note_route)
     app.after_request(rate_limit.tell)
     app.after_request(_finish)
-    app.register_error_handler(ChatError, _problem)
+    app.register_error_handler(ChatError, problem)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(Exception, _unexpected)
-    app.config["OPENAPI_HTML_STRING"] = '<meta http-equiv="refresh" content="0; url=/docs/swagger">'  # the only viewer
-    app.add_url_rule("/", endpoint="index", view_func=lambda: redirect("/docs/swagger"))
     for blueprint in blueprints:
         app.register_api(blueprint)
     app.register_blueprint(websocket.blueprint)
+    app.register_blueprint(documentation.of(description))
     app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 25, "max_message_size": JSON_MAX_BYTES}
     _surround(app, settings)
     return app
@@ -133,55 +134,34 @@ def _finish(response: Response) -> Response:
     return response
 
 
-def _problem(error: ChatError) -> Response:
-    """The one place where an error becomes an answer: OpenAI's error object at its addresses, else RFC 9457."""
-    if request.path.startswith("/v1/"):
-        body, status, media_type = openai.error(error, language()), openai.status(error), "application/json"
-    else:
-        body, status, media_type = _details(error), error.status, "application/problem+json"
-    response = Response(orjson.dumps(body), status, content_type=media_type)
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    return response
-
-
-def _details(error: ChatError) -> dict[str, Any]:
-    body = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.message(language()),
-        "code": error.code,
-        "request_id": request_id_var.get(),
-    }
-    return {**body, "errors": error.errors} if error.errors else body
-
-
 def _invalid(error: ValidationError) -> Response:
     raise invalid_fields(error)
 
 
 def _http_problem(error: HTTPException) -> Response:
+    match error:
+        case WebsocketMismatch() if "Upgrade" not in request.headers:
+            return problem(UpgradeRequired(), Upgrade="websocket")
+        case RequestedRangeNotSatisfiable():
+            return problem(RangeNotSatisfiable(size=error.length), Content_Range=f"bytes */{error.length}")
     match error.code:
         case 404:
-            return _problem(NotFound(what="address"))
+            return problem(NotFound(what="address"))
         case 405:
-            response = _problem(MethodNotAllowed(method=request.method))
-            if methods := getattr(error, "valid_methods", None):
-                response.headers["Allow"] = ", ".join(methods)
-            return response
+            methods = getattr(error, "valid_methods", None)
+            return problem(MethodNotAllowed(method=request.method), **({"Allow": ", ".join(methods)} if methods else {}))
         case 413:
-            return _problem(TooLarge(limit=request.max_content_length))
+            return problem(TooLarge(limit=request.max_content_length))
         case 415:
-            return _problem(UnsupportedType(type=request.mimetype))
+            return problem(UnsupportedType(type=request.mimetype))
         case code if code is not None and 400 <= code < 500:
-            return _problem(BadRequest())
+            return problem(BadRequest())
     return _unexpected(error)
 
 
 def _unexpected(error: Exception) -> Response:
     log.exception("An unexpected error", exc_info=error)
-    return _problem(ChatError())
+    return problem(ChatError())
 
 
 if __name__ == "__main__":

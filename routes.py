@@ -1,136 +1,198 @@
 """The URL table: which address is answered by which view, and how.
 
-Each row names method, address, view, the group under which it is documented, and the answers beside the usual errors.
+Each row names method, address, view and what may come of it: answers, and errors beside those that the view's parameters and
+its body bring with them.
 """
 
 import re
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import Any
 
-from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel
+from flask_openapi3 import APIBlueprint
 
-from models import schemas, schemas_config, schemas_conversations, schemas_front_end, schemas_openai
-from views import conversations, front_end, native, openai, operations, user_configs
-from views.rate_limit import limited
-
-Answers = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
-PROBLEMS: Answers = dict.fromkeys((400, 404, 405, 413, 415, 422, 503), schemas.ProblemView)
-TURN_PROBLEMS: Answers = dict.fromkeys((409, 429, 502, 504), schemas.ProblemView)
-FRONT_END_ANSWERS: Answers = {200: schemas_front_end.FrontEndAnswer, **TURN_PROBLEMS}
-CHAT, CONVERSATIONS = Tag(name="chat"), Tag(name="conversations")
-DOCUMENTS, OTHER = Tag(name="documents"), Tag(name="other")
-
-
-def row(blueprint: APIBlueprint, method: str, path: str, view: Any, tag: Tag, answers: Answers | None = None) -> None:
-    """One address. Views with the answers of a turn start one, so they are limited."""
-    if answers and TURN_PROBLEMS.keys() <= answers.keys():
-        view = limited(view)
-    endpoint = re.sub(r"\W+", "_", f"{method}{path}")
-    getattr(blueprint, method.lower())(path, tags=[tag], responses=answers or {}, endpoint=endpoint)(view)
-
-
-v1 = APIBlueprint("native", __name__, url_prefix="/api/v1", abp_responses=PROBLEMS)
-row(v1, "POST", "/chat", native.chat, CHAT, {200: schemas.TurnView, **TURN_PROBLEMS})
-row(v1, "POST", "/chat_with_image", native.chat_with_image, CHAT, {200: schemas.TurnWithImageView, **TURN_PROBLEMS})
-row(
-    v1,
-    "POST",
-    "/chat_with_file",
-    native.chat_with_file,
-    CHAT,
-    {200: schemas.TurnWithDocumentView, 202: schemas.WaitingDocumentView, **TURN_PROBLEMS},
+from models import schemas, schemas_config, schemas_conversations, schemas_documents, schemas_events
+from models import schemas_openai_answers as schemas_openai
+from models.schemas_front_end import FrontEndAnswer
+from models.schemas_operations import HealthView, LiveView
+from utils import errors
+from utils.errors import ChatError
+from views import conversations, front_end, native, openai, operations, user_configs, websocket
+from views.about import CHAT, CONFIGS, CONVERSATIONS, DOCUMENTS, FRONT_ENDS, INFO, OPENAI, OPERATIONS, TOOLS
+from views.answers import (
+    FILE,
+    LOCKED,
+    MESSAGE,
+    MODEL,
+    NO_DOCUMENT,
+    NO_SESSION,
+    READERS,
+    SPEECH,
+    STORED,
+    TURN,
+    Answer,
+    binary,
+    counted,
+    empty,
+    json,
+    text,
 )
-row(v1, "POST", "/clear_current_chat_history", native.clear_current_chat_history, CHAT, {200: schemas.ClearedView})
-row(v1, "POST", "/restore_chat_history", native.restore_chat_history, CHAT, {200: schemas.RestoredView})
-row(v1, "POST", "/chat/<session_id>", native.chat_in_session, CHAT, {200: schemas.TurnView, **TURN_PROBLEMS})
-row(v1, "POST", "/chat/<session_id>/regenerate", native.regenerate, CHAT, {200: schemas.TurnView, **TURN_PROBLEMS})
-row(v1, "POST", "/chat/<session_id>/stream", native.chat_for_reader, CHAT, {202: schemas.StartedView, **TURN_PROBLEMS})
-row(v1, "GET", "/chat/<session_id>/stream", native.follow, CHAT)
-row(v1, "POST", "/chat/<session_id>/stop", native.stop, CHAT, {200: schemas.StoppedView})
-row(v1, "POST", "/documents", native.upload_documents, DOCUMENTS, {202: schemas.DocumentsView})
-row(v1, "GET", "/documents", native.list_documents, DOCUMENTS, {200: schemas.DocumentsView})
-row(v1, "GET", "/documents/<document_id>", native.get_document, DOCUMENTS, {200: schemas.DocumentView})
-row(v1, "GET", "/documents/<document_id>/events", native.document_events, DOCUMENTS)
-row(v1, "GET", "/documents/<document_id>/content", native.document_content, DOCUMENTS)
-row(v1, "DELETE", "/documents/<document_id>", native.delete_document, DOCUMENTS, {200: schemas.DeletedDocumentView})
-row(v1, "POST", "/documents/search", native.search_documents, DOCUMENTS, {200: schemas.SearchView})
-row(v1, "POST", "/tts", native.tts, OTHER)
-row(v1, "GET", "/tools", native.tools, OTHER, {200: schemas.ToolsView})
-row(v1, "GET", "/health", operations.health, OTHER, {200: schemas.HealthView})
-row(v1, "GET", "/health/live", operations.live, OTHER)
-row(v1, "GET", "/health/ready", operations.ready, OTHER, {200: schemas.HealthView})
+from views.description import Description, Tag
+from views.rate_limit import limited
+from views.streams import COMPLETION, DATA, DOCUMENT_STATES, LINES, NATIVE, PIECES, UI
 
-site = APIBlueprint("operations", __name__, abp_responses=PROBLEMS)
-row(site, "GET", "/health", operations.health, OTHER, {200: schemas.HealthView})
-row(site, "GET", "/api/health", operations.health, OTHER, {200: schemas.HealthView})
-row(site, "GET", "/metrics", operations.metrics, OTHER)
+description = Description(INFO)
+v1 = APIBlueprint("native", __name__, url_prefix="/api/v1", doc_ui=False)
+site = APIBlueprint("site", __name__, doc_ui=False)
+compatible = APIBlueprint("openai", __name__, url_prefix="/v1", doc_ui=False)
+blueprints = (v1, site, compatible)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one blueprint that are documented together."""
+
+    blueprint: APIBlueprint
+    tag: Tag
+
+    def row(self, method: str, path: str, view: Any, *answers: Answer | ChatError) -> None:
+        """One address."""
+        endpoint = re.sub(r"\W+", "_", f"{method}{path}")
+        getattr(self.blueprint, method.lower())(path, endpoint=endpoint)(view)
+        description.add(method, f"{self.blueprint.url_prefix or ''}{path}", view, self.tag, answers)
+
+    def turn(self, path: str, view: Any, *answers: Answer | ChatError) -> None:
+        """An address that starts a turn, so it is limited."""
+        said = (counted(answer) if isinstance(answer, Answer) else answer for answer in answers)
+        self.row("POST", path, limited(view), *said, *TURN)
+
+
+ANSWER, STOPPED = json(schemas.TurnView, description="The whole turn."), json(schemas.StoppedView)
+STARTED = json(schemas.StartedView, 202, "The turn runs; its events come at GET of this address.")
+WITH_IMAGE = json(schemas.TurnWithImageView, description="The whole turn.")
+WITH_FILE = json(schemas_documents.TurnWithDocumentView, description="The whole turn.")
+WAITING = json(schemas_documents.WaitingDocumentView, 202, "The file is still being read; the message was not run.")
+CLEARED, RESTORED = json(schemas.ClearedView), json(schemas.RestoredView)
+
+chat = Rows(v1, CHAT)
+chat.turn("/chat", native.chat, ANSWER, NATIVE, *MESSAGE)
+chat.turn("/chat_with_image", native.chat_with_image, WITH_IMAGE, NATIVE, *FILE)
+chat.turn("/chat_with_file", native.chat_with_file, WITH_FILE, NATIVE, WAITING, *FILE, *NO_DOCUMENT)
+chat.turn("/chat/<session_id>", native.chat_in_session, ANSWER, NATIVE, *MESSAGE)
+chat.turn("/chat/<session_id>/regenerate", native.regenerate, ANSWER, NATIVE, *MESSAGE)
+chat.turn("/chat/<session_id>/stream", native.chat_for_reader, STARTED, NATIVE, *MESSAGE)
+chat.row("GET", "/chat/<session_id>/stream", native.follow, NATIVE, *READERS)
+chat.row("POST", "/chat/<session_id>/stop", native.stop, STOPPED, *STORED)
+chat.row("POST", "/clear_current_chat_history", native.clear_current_chat_history, CLEARED, *LOCKED)
+chat.row("POST", "/restore_chat_history", native.restore_chat_history, RESTORED, *LOCKED)
+description.add(
+    "GET",
+    "/ws/chat/<session_id>",
+    websocket.chat,
+    CHAT,
+    (empty(101, "The WebSocket is open."), errors.BadRequest(), errors.Forbidden(), errors.UpgradeRequired()),
+    takes={"path": schemas.SessionPath},
+    frames={"client": schemas_events.WebSocketRequest, "server": schemas_events.NativeEvent},
+)
+
+LIST, DOCUMENT = json(schemas_documents.DocumentsView), json(schemas_documents.DocumentView)
+ACCEPTED, FOUND = json(schemas_documents.DocumentsView, 202), json(schemas_documents.SearchView)
+DISCARDED = json(schemas_documents.DeletedDocumentView)
+ORIGINAL = (
+    binary("*/*", "The file as it was uploaded.", headers=("Content-Disposition",)),
+    binary("*/*", "The part of it that `Range` asks for.", 206, ("Content-Disposition", "Content-Range")),
+    empty(304, "It is what the client has already, as `If-None-Match` or `If-Modified-Since` say."),
+    errors.RangeNotSatisfiable(size=482_133),
+)
+
+documents = Rows(v1, DOCUMENTS)
+documents.row("POST", "/documents", native.upload_documents, ACCEPTED, *FILE, *NO_SESSION)
+documents.row("GET", "/documents", native.list_documents, LIST, *NO_SESSION)
+documents.row("GET", "/documents/<document_id>", native.get_document, DOCUMENT, *NO_DOCUMENT)
+documents.row("GET", "/documents/<document_id>/events", native.document_events, DOCUMENT_STATES, *NO_DOCUMENT)
+documents.row("GET", "/documents/<document_id>/content", native.document_content, *ORIGINAL, *NO_DOCUMENT)
+documents.row("DELETE", "/documents/<document_id>", native.delete_document, DISCARDED, *NO_DOCUMENT)
+documents.row("POST", "/documents/search", native.search_documents, FOUND, *NO_SESSION, *NO_DOCUMENT)
+
+SPOKEN = (binary("audio/wav", "Speech, as a WAV file."), binary("audio/pcm", "Or bare samples: 24 kHz, mono, 16 bits."))
+
+tools = Rows(v1, TOOLS)
+tools.row("POST", "/tts", native.tts, *SPOKEN, *SPEECH)
+tools.row("GET", "/tools", native.tools, json(schemas.ToolsView), *NO_SESSION)
+
+HEALTH = (json(HealthView), json(HealthView, 503, "No turn could be served."))
+METRICS = text("text/plain", 'chat_turns_total{status="complete"} 42.0\n', "Prometheus' text format.")
+
+health, site_health = Rows(v1, OPERATIONS), Rows(site, OPERATIONS)
+health.row("GET", "/health", operations.health, *HEALTH)
+health.row("GET", "/health/live", operations.live, json(LiveView))
+health.row("GET", "/health/ready", operations.ready, *HEALTH)
+site_health.row("GET", "/health", operations.health, *HEALTH)
+site_health.row("GET", "/api/health", operations.health, *HEALTH)
+site_health.row("GET", "/metrics", operations.metrics, METRICS)
 
 # each user's model, and the chat with it
-row(site, "GET", "/api/config", user_configs.show, CHAT, {200: schemas_config.ConfigView})
-row(site, "POST", "/api/config", user_configs.update, CHAT, {200: schemas_config.ConfigView})
-row(site, "POST", "/chat", user_configs.chat, CHAT, {200: schemas_config.SimpleAnswerView, **TURN_PROBLEMS})
+CONFIG, REPLY, NO_URL = json(schemas_config.ConfigView), json(schemas_config.SimpleAnswerView), errors.UrlNotAllowed()
+
+configs = Rows(site, CONFIGS)
+configs.row("GET", "/api/config", user_configs.show, CONFIG, *STORED)
+configs.row("POST", "/api/config", user_configs.update, CONFIG, NO_URL, *STORED)
+configs.turn("/chat", user_configs.chat, REPLY, PIECES, NO_URL)
 
 # front ends with the AI SDK
-row(site, "POST", "/api/chat", front_end.chat, CHAT, FRONT_END_ANSWERS)
-row(site, "POST", "/api/chat/claude", front_end.chat_claude, CHAT, FRONT_END_ANSWERS)
-row(site, "POST", "/api/chat/local", front_end.chat_local, CHAT, FRONT_END_ANSWERS)
-row(site, "GET", "/api/chat", front_end.resume_chat, CHAT)
-row(site, "GET", "/api/chat/<id>/stream", front_end.resume, CHAT)
-row(site, "POST", "/api/chat/<id>/stop", front_end.stop, CHAT, {200: schemas.StoppedView})
+WHOLE, NOTHING = json(FrontEndAnswer, description="With `stream: false`: one object."), empty(204, "No answer is running.")
+WRONG = (NO_URL, *FILE, *MESSAGE)
+NO_CLAUDE = errors.ProviderNotConfigured(setting="ANTHROPIC_API_KEY")
+NO_LOCAL = errors.ProviderNotConfigured(setting="LOCAL_LLM_URL / LOCAL_MODEL_PATH")
+
+front_ends = Rows(site, FRONT_ENDS)
+front_ends.turn("/api/chat", front_end.chat, WHOLE, UI, LINES, DATA, *WRONG)
+front_ends.turn("/api/chat/claude", front_end.chat_claude, WHOLE, UI, LINES, DATA, *WRONG, NO_CLAUDE)
+front_ends.turn("/api/chat/local", front_end.chat_local, WHOLE, UI, LINES, DATA, *WRONG, NO_LOCAL)
+front_ends.row("GET", "/api/chat", front_end.resume_chat, UI, LINES, DATA, NOTHING, *READERS)
+front_ends.row("GET", "/api/chat/<id>/stream", front_end.resume, UI, LINES, DATA, NOTHING, *READERS)
+front_ends.row("POST", "/api/chat/<id>/stop", front_end.stop, STOPPED, *STORED)
 
 # conversations: at the root, as sessions, and as contexts
-LISTED: Answers = {200: schemas_conversations.ConversationsView}
-SESSION_LIST: Answers = {200: schemas_conversations.SessionsView}
-ROW: Answers = {200: schemas_conversations.ConversationView}
-MADE: Answers = {201: schemas_conversations.CreatedView, 409: schemas.ProblemView}
-MADE_SESSION: Answers = {201: schemas_conversations.CreatedSessionView, 409: schemas.ProblemView}
-HISTORY: Answers = {200: schemas_conversations.HistoryView}
-DELETED: Answers = {200: schemas_conversations.DeletedView, 409: schemas.ProblemView}
-EXPORTED: Answers = {200: schemas_conversations.ExportView}
+ROW, ROWS = json(schemas_conversations.ConversationView), json(schemas_conversations.ConversationsView)
+SESSION, SESSIONS = json(schemas_conversations.SessionView), json(schemas_conversations.SessionsView)
+MADE, MADE_SESSION = json(schemas_conversations.CreatedView, 201), json(schemas_conversations.CreatedSessionView, 201)
+TAKEN = (errors.Conflict(errors=[{"field": "session_id", "message": "is taken by another conversation"}]), *STORED)
+HISTORY, DELETED = json(schemas_conversations.HistoryView), json(schemas_conversations.DeletedView)
+DELETED_ALL = json(schemas_conversations.DeletedDataView)
+FILENAME = ("Content-Disposition",)
+MARKDOWN = text("text/markdown", "# 年假规定\n", "Or a text for people.", FILENAME)
+EXPORT = (json(schemas_conversations.ExportView, headers=FILENAME), MARKDOWN)
+EXPORT_ALL = (json(schemas_conversations.ExportedDataView, headers=FILENAME), MARKDOWN)
 
-row(site, "POST", "/conversations", conversations.create_conversation, CONVERSATIONS, MADE)
-row(site, "GET", "/conversations", conversations.list_conversations, CONVERSATIONS, LISTED)
-row(site, "PATCH", "/conversations/<session_id>", conversations.rename, CONVERSATIONS, ROW)
-row(site, "DELETE", "/conversations/<session_id>", conversations.delete, CONVERSATIONS, DELETED)
-row(site, "GET", "/conversations/<session_id>/history", conversations.history, CONVERSATIONS, HISTORY)
-row(site, "POST", "/conversations/<session_id>/branch", conversations.switch_branch, CONVERSATIONS, HISTORY)
-row(site, "GET", "/conversations/<session_id>/export", conversations.export, CONVERSATIONS, EXPORTED)
-row(site, "POST", "/sessions", conversations.create_session, CONVERSATIONS, MADE_SESSION)
-row(site, "GET", "/sessions", conversations.list_sessions, CONVERSATIONS, SESSION_LIST)
-row(
-    site,
-    "GET",
-    "/sessions/<session_id>",
-    conversations.show_session,
-    CONVERSATIONS,
-    {200: schemas_conversations.SessionView},
-)
-row(site, "DELETE", "/sessions/<session_id>", conversations.delete, CONVERSATIONS, DELETED)
-row(v1, "POST", "/context/conversations", conversations.create_session, CONVERSATIONS, MADE_SESSION)
-row(v1, "GET", "/context/conversations", conversations.list_conversations, CONVERSATIONS, LISTED)
-row(v1, "GET", "/context/conversations/<session_id>", conversations.show_conversation, CONVERSATIONS, ROW)
-row(
-    v1,
-    "DELETE",
-    "/context/conversations/<session_id>/context",
-    conversations.clear_context,
-    CONVERSATIONS,
-    {200: schemas.ClearedView},
-)
-row(v1, "GET", "/user_data", conversations.export_user_data, CONVERSATIONS, EXPORTED)
-row(v1, "DELETE", "/user_data", conversations.delete_user_data, CONVERSATIONS, {200: schemas_conversations.DeletedDataView})
+talks = Rows(site, CONVERSATIONS)
+talks.row("POST", "/conversations", conversations.create_conversation, MADE, *TAKEN)
+talks.row("GET", "/conversations", conversations.list_conversations, ROWS, *STORED)
+talks.row("PATCH", "/conversations/<session_id>", conversations.rename, ROW, *NO_SESSION)
+talks.row("DELETE", "/conversations/<session_id>", conversations.delete, DELETED, *LOCKED)
+talks.row("GET", "/conversations/<session_id>/history", conversations.history, HISTORY, *NO_SESSION)
+talks.row("POST", "/conversations/<session_id>/branch", conversations.switch_branch, HISTORY, *MESSAGE, *LOCKED)
+talks.row("GET", "/conversations/<session_id>/export", conversations.export, *EXPORT, *NO_SESSION)
+talks.row("POST", "/sessions", conversations.create_session, MADE_SESSION, *TAKEN)
+talks.row("GET", "/sessions", conversations.list_sessions, SESSIONS, *STORED)
+talks.row("GET", "/sessions/<session_id>", conversations.show_session, SESSION, *NO_SESSION)
+talks.row("DELETE", "/sessions/<session_id>", conversations.delete, DELETED, *LOCKED)
+
+contexts = Rows(v1, CONVERSATIONS)
+contexts.row("POST", "/context/conversations", conversations.create_session, MADE_SESSION, *TAKEN)
+contexts.row("GET", "/context/conversations", conversations.list_conversations, ROWS, *STORED)
+contexts.row("GET", "/context/conversations/<session_id>", conversations.show_conversation, ROW, *NO_SESSION)
+contexts.row("DELETE", "/context/conversations/<session_id>/context", conversations.clear_context, CLEARED, *LOCKED)
+contexts.row("GET", "/user_data", conversations.export_user_data, *EXPORT_ALL, *STORED)
+contexts.row("DELETE", "/user_data", conversations.delete_user_data, DELETED_ALL, errors.TurnInProgress(), *STORED)
 
 # OpenAI's API; its errors have their own shape, and invalid requests are 400
-OPENAI_ERRORS: Answers = dict.fromkeys((400, 404, 405, 413, 422, 503), schemas_openai.ErrorView)
-OPENAI_TURN_ERRORS: Answers = dict.fromkeys(TURN_PROBLEMS, schemas_openai.ErrorView)
-COMPLETIONS: Answers = {200: schemas_openai.ChatCompletionView, **OPENAI_TURN_ERRORS}
+UNKNOWN, OPTION = errors.ModelNotFound(model="gpt-0"), errors.OptionNotSupported(option="n", model="agent")
+REFUSED = (OPTION, errors.RequestRefused(model="qwen-plus"), NO_URL, *FILE)
+COMPLETED, VECTORS = json(schemas_openai.ChatCompletionView), json(schemas_openai.EmbeddingsView)
 
-compatible = APIBlueprint("openai", __name__, url_prefix="/v1", abp_responses=OPENAI_ERRORS)
-row(compatible, "POST", "/chat/completions", openai.chat_completions, CHAT, COMPLETIONS)
-row(compatible, "GET", "/models", openai.models, OTHER, {200: schemas_openai.ModelsView})
-row(compatible, "GET", "/models/<path:model>", openai.model, OTHER, {200: schemas_openai.ModelView})
-row(compatible, "POST", "/embeddings", openai.embeddings, OTHER, {200: schemas_openai.EmbeddingsView})
-row(compatible, "POST", "/audio/speech", openai.speech, OTHER)
-
-blueprints = (v1, site, compatible)
+compat = Rows(compatible, OPENAI)
+compat.turn("/chat/completions", openai.chat_completions, COMPLETED, COMPLETION, UNKNOWN, *REFUSED)
+compat.row("GET", "/models", openai.models, json(schemas_openai.ModelsView))
+compat.row("GET", "/models/<path:model>", openai.model, json(schemas_openai.ModelView), UNKNOWN)
+compat.row("POST", "/embeddings", openai.embeddings, VECTORS, UNKNOWN, OPTION, *MODEL)
+compat.row("POST", "/audio/speech", openai.speech, *SPOKEN, UNKNOWN, *SPEECH)

@@ -1,14 +1,28 @@
-"""Bodies of requests and answers, as clients see them. They validate, and they make the OpenAPI description."""
+"""Bodies of requests and answers, as clients see them. They validate, and they make the OpenAPI description.
+
+Examples stand beside the fields, or beside the whole object where its fields belong together; see `views.openapi`.
+"""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 SESSION_ID = r"^[A-Za-z0-9_.:\-]{1,128}$"
+SOMETHING = r"[^\s\x00-\x1f\x85]"  # a character that is to be seen
 
-SessionId = Annotated[str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -")]
+SessionId = Annotated[
+    str, Field(pattern=SESSION_ID, description="1 to 128 of A-Z a-z 0-9 _ . : -", examples=["handbook-questions"])
+]
 MessageId = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]  # SQL databases refuse NUL
+Named = Annotated[str, Field(examples=["msg_3f0c1b9d7a5e4c2f8b6d0a13"])]  # a message, in answers
+Time = Annotated[str, Field(description="RFC 3339, UTC.", examples=["2025-10-02T10:00:00+00:00"])]
+FinishReason = Literal["stop", "length", "content_filter", "stopped", "tool_limit"]
+
+
+def example(**values: Any) -> ConfigDict:
+    """The configuration of a model with one example of it."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 def _file(value: Any) -> Any:
@@ -26,12 +40,15 @@ def _not_blank(text: str) -> str:
     return text
 
 
+NotBlank = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": SOMETHING})]
+
+
 class ModelOptions(BaseModel):
     """How a turn is answered."""
 
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="Name of the chat model.")
     temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000, description="Longest answer, in tokens.")
     stream: bool = Field(False, description="Server-sent events instead of one JSON object.")
 
 
@@ -47,13 +64,16 @@ class TurnOptions(ModelOptions):
 class Options(TurnOptions):
     """What a turn takes that names its session in the body."""
 
-    session_id: SessionId | None = Field(None, description="Made if missing.")
+    session_id: SessionId | None = Field(None, description="Made if missing: 1 to 128 of A-Z a-z 0-9 _ . : -")
 
 
-class Question(BaseModel):
-    message: Annotated[Text, Field(min_length=1, max_length=1_000_000), AfterValidator(_not_blank)] = Field(
-        examples=["你好"]
+class Asked(BaseModel):
+    message: Annotated[NotBlank, Field(min_length=1, max_length=1_000_000)] = Field(
+        description="The question.", examples=["工作满五年有多少天年假？"]
     )
+
+
+class Question(Asked):
     parent_id: MessageId | None = Field(
         None, description="The message that this one follows, on a branch of its own; null is the beginning."
     )
@@ -76,7 +96,9 @@ class RegenerateBody(ModelOptions):
 class AttachedBody(Options):
     """Form fields of a turn with a picture or a file."""
 
-    message: Annotated[Text, Field(max_length=1_000_000)] = Field("", description="Empty: describe or summarise it.")
+    message: Annotated[Text, Field(max_length=1_000_000)] = Field(
+        "", description="Empty: describe or summarise it.", examples=["这里说了什么？"]
+    )
 
 
 class SessionBody(BaseModel):
@@ -97,194 +119,134 @@ class SessionPath(SessionBody):
 
 class StreamQuery(BaseModel):
     last_event_id: Annotated[str, Field(max_length=100)] | None = Field(
-        None, description="For clients that cannot send the header Last-Event-ID."
+        None,
+        description="For clients that cannot send the header Last-Event-ID, which comes before it.",
+        examples=["msg_3f0c1b9d7a5e4c2f8b6d0a13:7"],
     )
 
 
-class DocumentPath(BaseModel):
-    document_id: Annotated[str, Field(max_length=64)]
-
-
-class SearchBody(BaseModel):
-    query: Annotated[Text, Field(min_length=1, max_length=10_000), AfterValidator(_not_blank)]
-    session_id: SessionId
-    k: int = Field(8, ge=1, le=50, description="Most results.")
-    document_ids: list[str] | None = Field(None, max_length=1_000, description="Only in these documents.")
+class StreamHeader(BaseModel):
+    last_event_id: Annotated[str, Field(max_length=100)] | None = Field(
+        None,
+        alias="Last-Event-ID",
+        description="The `id` of the last event that was seen; sent by browsers when they come back.",
+        examples=["msg_3f0c1b9d7a5e4c2f8b6d0a13:7"],
+    )
 
 
 class SpeechBody(BaseModel):
-    text: Annotated[Text, Field(min_length=1, max_length=1_000_000), AfterValidator(_not_blank)]
-    voice: Annotated[str, Field(max_length=100)] | None = None
-    format: Literal["wav", "pcm"] | None = None
+    text: Annotated[NotBlank, Field(min_length=1, max_length=1_000_000)] = Field(examples=["你好，世界。"])
+    voice: Annotated[str, Field(max_length=100)] | None = Field(None, description="A voice of the speech model.")
+    format: Literal["wav", "pcm"] | None = Field(None, description="wav where none is named.")
 
 
 class SourceView(BaseModel):
+    model_config = example(
+        document_id="doc_9b1f0c7e5d3a4b2c8e6f1a07",
+        filename="员工手册.pdf",
+        page=13,
+        quote="工作满五年的员工，年假为十五天。",
+        score=0.92,
+        cited=True,
+    )
+
     document_id: str
     filename: str
     page: int | None = Field(description="1-based; null where a format has no pages.")
     quote: str = Field(description="Text that stands in the document.")
     score: float
-    cited: bool
+    cited: bool = Field(description="false: given to the model, and not cited by its answer.")
 
 
 class ToolCallView(BaseModel):
+    model_config = example(
+        id="call_1",
+        name="search_documents",
+        args={"query": "年假 五年"},
+        status="ok",
+        result="[1] 员工手册.pdf，第 13 页：工作满五年的员工，年假为十五天。",
+        ms=12,
+    )
+
     id: str
     name: str
     args: dict[str, Any]
     status: Literal["ok", "error"]
-    result: str
-    ms: int
+    result: str = Field(description="Text, cut at TOOL_RESULT_CHARS characters.")
+    ms: int = Field(description="How long it took, in milliseconds.")
 
 
 class UsageView(BaseModel):
+    """Tokens of all model calls of a turn."""
+
+    model_config = example(input_tokens=812, output_tokens=9, total_tokens=821)
+
     input_tokens: int
     output_tokens: int
     total_tokens: int
 
 
 class TurnView(BaseModel):
-    session_id: str
-    message_id: str = Field(description="Names the assistant's message.")
-    response: str
-    sources: list[SourceView]
+    session_id: SessionId
+    message_id: Named = Field(description="Names the assistant's message.")
+    response: str = Field(examples=["工作满五年，年假为十五天 [1]。"])
+    sources: list[SourceView] = Field(
+        description="The passages that the answer cites; when it cites none, those that it was given, with `cited: false`."
+    )
     tool_calls: list[ToolCallView]
     usage: UsageView
-    model: str
-    finish_reason: Literal["stop", "length", "content_filter", "stopped", "tool_limit"]
+    model: str = Field(examples=["qwen-plus"])
+    finish_reason: FinishReason
 
 
 class ImageView(BaseModel):
+    model_config = example(ocr_text="出口 EXIT", description="绿色的出口标志。")
+
     ocr_text: str
-    description: str | None
+    description: str | None = Field(description="null without a vision model.")
 
 
 class TurnWithImageView(TurnView):
     image: ImageView
 
 
-class PageView(BaseModel):
-    page: int | None
-    method: Literal["text", "ocr", "empty"]
-    chars: int
-    detail: str | None = None
-
-
-class DocumentErrorView(BaseModel):
-    code: str
-    message: str
-    reason: str | None = Field(None, description="Why a document is unreadable: damaged, encrypted, empty, …")
-
-
-class DocumentItemView(BaseModel):
-    id: str
-    filename: str
-    media_type: str
-    bytes: int
-    sha256: str
-    status: Literal["queued", "processing", "ready", "partial", "failed"]
-    progress: float = Field(ge=0, le=1)
-    stage: str
-    page_count: int | None
-    chunk_count: int
-    summary: str
-    error: DocumentErrorView | None = None
-
-
-class DocumentView(DocumentItemView):
-    pages: list[PageView]
-
-
-class DocumentsView(BaseModel):
-    documents: list[DocumentItemView]
-
-
-class TurnWithDocumentView(TurnView):
-    document: DocumentView
-
-
-class WaitingDocumentView(BaseModel):
-    """The file is still being read; the message was not run."""
-
-    session_id: str
-    document: DocumentView
-
-
-class PassageView(BaseModel):
-    text: str
-    document_id: str
-    filename: str
-    page: int | None
-    start: int = Field(description="Offset in characters into the extracted text.")
-    end: int
-    score: float
-
-
-class SearchView(BaseModel):
-    results: list[PassageView]
-
-
 class ClearedView(BaseModel):
-    session_id: str
-    cleared_messages: int
-    restorable_until: str | None
+    session_id: SessionId
+    cleared_messages: int = Field(examples=[4])
+    restorable_until: Time | None = Field(description="RFC 3339, UTC; null where nothing can be restored.")
 
 
 class RestoredView(BaseModel):
-    session_id: str
-    restored_messages: int
+    session_id: SessionId
+    restored_messages: int = Field(examples=[4])
 
 
 class StartedView(BaseModel):
     """The turn runs; its events come at GET /chat/{session_id}/stream."""
 
-    session_id: str
-    message_id: str
+    session_id: SessionId
+    message_id: Named
 
 
 class StoppedView(BaseModel):
-    stopped: bool
-
-
-class DeletedDocumentView(BaseModel):
-    id: str
-    deleted: bool
+    stopped: bool = Field(description="false: nothing was running.", examples=[True])
 
 
 class ToolView(BaseModel):
+    model_config = example(
+        name="search_documents",
+        description="Searches the documents of this conversation.",
+        parameters={"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+        available=False,
+        reason="There are no documents in this conversation.",
+    )
+
     name: str
     description: str
     parameters: dict[str, Any] = Field(description="JSON Schema.")
     available: bool
-    reason: str | None = None
+    reason: str | None = Field(None, description="Why it is not available.")
 
 
 class ToolsView(BaseModel):
     tools: list[ToolView]
-
-
-class CheckView(BaseModel):
-    status: str
-    detail: str | None = None
-
-
-class HealthView(BaseModel):
-    status: Literal["ok", "degraded", "down"]
-    checks: dict[str, CheckView]
-    version: str
-
-
-class FieldErrorView(BaseModel):
-    field: str
-    message: str
-
-
-class ProblemView(BaseModel):
-    """RFC 9457, `application/problem+json`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[FieldErrorView] | None = None

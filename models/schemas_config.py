@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, WithJsonSchema
 
-from models.schemas import ChatBody, Text
+from models.schemas import Asked, Options, SessionId, Text, example
 
-UserId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$", description="Names a configuration.")]
+UserId = Annotated[
+    str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$", description="Names a configuration.", examples=["user_1"])
+]
 URL_CHARS = 2_000
 MASK = "…"  # stands in every key that is shown, and in no real one
 
@@ -36,9 +38,11 @@ class ConfigBody(BaseModel):
 
     user_id: UserId
     model_type: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="The type of a preset, `default` for the server's own model, or `custom`."
+        None, description="The type of a preset, `default` for the server's own model, or `custom`.", examples=["default"]
     )
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000, description="null: as long as the server allows.")
+    max_tokens: int | None = Field(
+        None, ge=1, le=1_000_000, description="null: as long as the server allows.", examples=[2_000]
+    )
     custom_api_url: Annotated[Text, Field(max_length=URL_CHARS)] | None = Field(
         None, description="OpenAI-compatible base URL, with or without /chat/completions. A new one needs its key again."
     )
@@ -47,6 +51,8 @@ class ConfigBody(BaseModel):
 
 
 class PresetView(BaseModel):
+    model_config = example(type="glm4", title="GLM-4 智谱", model="glm4_32B_chat")
+
     type: str
     title: str
     model: str
@@ -55,22 +61,22 @@ class PresetView(BaseModel):
 class ConfigView(BaseModel):
     """The first three say which model answers; keys are masked."""
 
-    llm_api_url: str
-    llm_model: str
-    llm_api_key: str
+    llm_api_url: str = Field(examples=["https://llm.example.com/v1"])
+    llm_model: str = Field(examples=["my-model"])
+    llm_api_key: str = Field(description="`…` where there is one of the operator.", examples=["sk-…abcd"])
     preset_models: list[PresetView]
-    current_model_type: str
-    max_tokens: int | None
-    custom_api_url: str
-    custom_model: str
-    custom_api_key: str
+    current_model_type: str = Field(examples=["custom"])
+    max_tokens: int | None = Field(examples=[2_000])
+    custom_api_url: str = Field(examples=["https://llm.example.com/v1"])
+    custom_model: str = Field(examples=["my-model"])
+    custom_api_key: str = Field(examples=["sk-…abcd"])
 
 
-class SimpleChatBody(ChatBody):
+class SimpleChatBody(Options, Asked):
     user_id: UserId | None = None
 
 
 class SimpleAnswerView(BaseModel):
-    session_id: str
-    user_message: str
-    assistant_reply: str
+    session_id: SessionId
+    user_message: str = Field(examples=["你好"])
+    assistant_reply: str = Field(examples=["你好！有什么可以帮助你的吗？"])

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from models.schemas import SessionId, SourceView, Text, ToolCallView, UsageView
+from models.schemas import FinishReason, Named, SessionId, SourceView, Text, ToolCallView, UsageView, example
 
 ClientId = Annotated[Text, Field(max_length=128)]
 Protocol = Literal["seed", "data", "ui"]
@@ -17,7 +17,9 @@ Protocol = Literal["seed", "data", "ui"]
 class FrontEndPart(BaseModel):
     """A part of a message; of most kinds only the client makes use."""
 
-    model_config = ConfigDict(alias_generator=to_camel)
+    model_config = ConfigDict(
+        alias_generator=to_camel, json_schema_extra={"examples": [{"type": "text", "text": "年假有几天？"}]}
+    )
 
     type: str
     text: Text | None = None
@@ -29,7 +31,12 @@ class FrontEndPart(BaseModel):
 class FrontEndFile(BaseModel):
     """A file in the AI SDK 4."""
 
-    model_config = ConfigDict(alias_generator=to_camel)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        json_schema_extra={
+            "examples": [{"url": "data:text/plain;base64,5LiJ5Y2B5LiH5YWD", "name": "预算.txt", "contentType": "text/plain"}]
+        },
+    )
 
     url: str
     name: str | None = None
@@ -37,6 +44,8 @@ class FrontEndFile(BaseModel):
 
 
 class FrontEndMessage(BaseModel):
+    model_config = example(role="user", content="你好")
+
     id: ClientId = ""
     role: Literal["system", "user", "assistant", "tool", "data"]
     content: Annotated[Text, Field(max_length=1_000_000)] | list[FrontEndPart] = ""
@@ -57,8 +66,25 @@ def _joined(parts: list[FrontEndPart]) -> str:
 class FrontEndBody(BaseModel):
     """A chat of the front end. With `id` the server keeps it, and takes only what is new of `messages`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"messages": [{"role": "user", "content": "你好"}], "model": "chat-model", "stream": True},
+                {
+                    "id": "chat-1",
+                    "trigger": "submit-message",
+                    "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "你好"}]}],
+                },
+                {
+                    "id": "chat-1",
+                    "messages": [{"role": "user", "content": "你好", "parts": [{"type": "text", "text": "你好"}]}],
+                },
+            ]
+        }
+    )
+
     id: SessionId | None = Field(None, description="Names the session. Without it nothing is kept.")
-    messages: list[FrontEndMessage] = Field([], max_length=10_000, examples=[[{"role": "user", "content": "你好"}]])
+    messages: list[FrontEndMessage] = Field([], max_length=10_000)
     message: FrontEndMessage | None = Field(None, description="From clients that send the newest message only.")
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="A name of MODEL_MAPPING or of a model.")
     temperature: float | None = Field(None, ge=0, le=2)
@@ -87,10 +113,10 @@ class ResumeQuery(FrontEndQuery):
 class FrontEndAnswer(BaseModel):
     """An answer with `stream: false`."""
 
-    id: str
+    id: Named
     role: Literal["assistant"]
-    content: str
+    content: str = Field(examples=["工作满五年，年假为十五天 [1]。"])
     tool_calls: list[ToolCallView]
     sources: list[SourceView]
     usage: UsageView
-    finish_reason: Literal["stop", "length", "content_filter", "stopped", "tool_limit"]
+    finish_reason: FinishReason

@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.schemas import SessionId
+from models.schemas import SessionId, example
 
 INPUTS = 2_048  # texts in one request for embeddings
 CHOICES = 128
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, examples=["agent"])]
 SomeText = Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
 
@@ -63,18 +63,20 @@ class ToolDefinition(Tolerant):
 
 
 class ChatCompletionBody(Tolerant):
+    model_config = example(model="agent", messages=[{"role": "user", "content": "你好"}])
+
     model: Name = Field(description="A model's name: the model itself. `agent` or `agent:<name>`: the agent with its tools.")
     messages: list[Message] = Field(min_length=1)
     session_id: SessionId | None = Field(None, description="Ours: a session of the agent, whose transcript wins.")
     temporary: bool = Field(False, description="Ours: as in the native API.")
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = Field(None, ge=1, le=CHOICES)
+    n: int | None = Field(None, ge=1, le=CHOICES, description="Answers to choose from; not by the agent.")
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    stop: str | list[str] | None = None
+    max_completion_tokens: int | None = Field(None, ge=1, description="The newer name of max_tokens.")
+    stop: str | list[str] | None = Field(None, description="Where the answer is to end.")
     seed: int | None = None
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
@@ -108,20 +110,24 @@ class ChatCompletionBody(Tolerant):
 
 
 class EmbeddingsBody(Tolerant):
+    model_config = example(model="universal-sentence-encoder-multilingual-3", input=["年假有几天？", "How many days off?"])
+
     model: Name
     input: SomeText | Annotated[list[SomeText], Field(min_length=1, max_length=INPUTS)] = Field(
         description="Text; numbers of tokens are not taken."
     )
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1)
+    dimensions: int | None = Field(None, ge=1, description="No other than the model has.")
 
     @property
     def texts(self) -> list[str]:
         return [self.input] if isinstance(self.input, str) else self.input
 
 
-class SpeechBody(Tolerant):
+class AudioSpeechBody(Tolerant):
     """`wav` where no format is named: there is no encoder for others."""
+
+    model_config = example(model="qwen3-tts-flash", input="你好，世界。", voice="Cherry")
 
     model: Name
     input: SomeText
@@ -130,76 +136,3 @@ class SpeechBody(Tolerant):
     speed: Annotated[float, Field(ge=1, le=1)] = Field(1.0, description="No other than 1.")
     instructions: Annotated[str, Field(max_length=0)] = Field("", description="Not supported.")
     stream_format: Literal["audio"] = "audio"
-
-
-class ModelPath(BaseModel):
-    model: Name
-
-
-class ModelView(BaseModel):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str
-
-
-class ModelsView(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[ModelView]
-
-
-class UsageView(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class MessageView(BaseModel):
-    role: Literal["assistant"]
-    content: str | None
-    refusal: str | None
-    reasoning_content: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class ChoiceView(BaseModel):
-    index: int
-    message: MessageView
-    logprobs: dict[str, Any] | None
-    finish_reason: str
-
-
-class ChatCompletionView(BaseModel):
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[ChoiceView]
-    usage: UsageView | None
-    sources: list[dict[str, Any]] | None = Field(None, description="Of the agent, as in the native API.")
-    session_id: str | None = Field(None, description="Of the agent.")
-    message_id: str | None = Field(None, description="Of the agent.")
-
-
-class EmbeddingView(BaseModel):
-    object: Literal["embedding"]
-    index: int
-    embedding: list[float] | str = Field(description="As text: little-endian 32-bit floats in base64.")
-
-
-class EmbeddingsView(BaseModel):
-    object: Literal["list"]
-    data: list[EmbeddingView]
-    model: str
-    usage: dict[str, int]
-
-
-class ErrorDetailView(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorView(BaseModel):
-    error: ErrorDetailView

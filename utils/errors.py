@@ -1,7 +1,8 @@
 """Every error that a client can see, as one tree.
 
 ChatError
-├── BadRequest                400  invalid_json
+├── BadRequest                400
+│   └── InvalidJson                invalid_json
 ├── Unauthorized              401
 ├── Forbidden                 403
 ├── NotFound                  404
@@ -11,11 +12,13 @@ ChatError
 │   └── TurnInProgress             turn_in_progress
 ├── TooLarge                  413
 ├── UnsupportedType           415
+├── RangeNotSatisfiable       416
 ├── InvalidField              422
 │   ├── DocumentUnreadable         document_unreadable
 │   ├── UrlNotAllowed              url_not_allowed
 │   ├── OptionNotSupported         unsupported_parameter
 │   └── RequestRefused             request_refused: the model itself cannot do what is asked
+├── UpgradeRequired           426
 ├── RateLimited               429
 ├── UpstreamError             502  a model, or a tool's upstream, failed
 │   ├── UpstreamRejected           it answered 401, 403 or 404: settings are wrong
@@ -85,8 +88,14 @@ def _kinds(root: type[ChatError] = ChatError) -> dict[str, type[ChatError]]:
 
 class BadRequest(ChatError):
     status = 400
-    code = "invalid_json"
+    code = "bad_request"
     title = "Bad request"
+    en = "The request cannot be understood."
+    zh = "无法理解该请求。"
+
+
+class InvalidJson(BadRequest):
+    code = "invalid_json"
     en = "The body is not valid JSON."
     zh = "请求体不是有效的 JSON。"
 
@@ -177,6 +186,16 @@ class UnsupportedType(ChatError):
     zh = "不支持 {type} 类型的文件或请求体。"
 
 
+class RangeNotSatisfiable(ChatError):
+    """`size` is that of the file, in bytes."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    title = "Range not satisfiable"
+    en = "The file has {size} bytes, and none where they were asked for."
+    zh = "文件共 {size} 字节，所请求的范围不在其中。"
+
+
 class InvalidField(ChatError):
     status = 422
     code = "invalid_field"
@@ -246,6 +265,14 @@ class RequestRefused(InvalidField):
         errors = [{"field": param, "message": reason or "was refused by the model"}] if param else None
         super().__init__(errors=errors, model=model, detail=f" ({detail})" if detail else "")
         self.reason = reason
+
+
+class UpgradeRequired(ChatError):
+    status = 426
+    code = "upgrade_required"
+    title = "Upgrade required"
+    en = "This address speaks WebSocket only."
+    zh = "此地址仅支持 WebSocket。"
 
 
 class RateLimited(ChatError):

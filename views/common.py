@@ -13,13 +13,14 @@ from services.chat_service import Prepare
 from services.protocols import native
 from services.turn_log import TurnLog
 from services.wiring import Services
-from utils.errors import InvalidField, Language
+from utils.errors import InvalidField, Language, UnsupportedType
 from views.departures import on_departure
 
 LOCAL_OWNER = "local"
 FIRST_EVENT_SECONDS = 10
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 EVENT_STREAM = "text/event-stream"
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class WireFormat(Protocol):
@@ -36,6 +37,8 @@ class RawForm(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_sent(cls, data: dict[str, Any]) -> dict[str, Any]:
+        if request.mimetype and request.mimetype not in FORMS:
+            raise UnsupportedType(type=request.mimetype)
         return {**data, **request.form.to_dict()}
 
 

@@ -15,17 +15,21 @@ FORMATS: dict[schemas.Protocol, WireFormat] = {"seed": lines, "data": data, "ui"
 
 
 def chat(query: schemas.FrontEndQuery, body: schemas.FrontEndBody) -> Response:
-    """Asks the agent; the answer comes in the format that fits the body. With `stream: false` it is one JSON object."""
+    """Asks the agent; the answer comes in the format that fits the body. With `stream: false` it is one JSON object.
+
+    A body with a `trigger`, or messages of `parts` alone: the AI SDK 5 to 7. Messages with `content` and `parts`: the AI SDK
+    4. Plain `{role, content}` messages: lines of a code and a typed object. `protocol` overrides what the body looks like.
+    """
     return _ask(query, body)
 
 
 def chat_claude(query: schemas.FrontEndQuery, body: schemas.FrontEndBody) -> Response:
-    """The same with a model of Anthropic."""
+    """Asks the agent with a model of Anthropic; else as `POST /api/chat`."""
     return _ask(query, body, requests.claude(services().settings))
 
 
 def chat_local(query: schemas.FrontEndQuery, body: schemas.FrontEndBody) -> Response:
-    """The same with a model of the operator's own machines."""
+    """Asks the agent with a model of the operator's own machines; else as `POST /api/chat`."""
     return _ask(query, body, requests.local(services().settings))
 
 
@@ -35,12 +39,12 @@ def resume(path: schemas.ChatPath, query: schemas.FrontEndQuery) -> Response:
 
 
 def resume_chat(query: schemas.ResumeQuery) -> Response:
-    """The same, as the AI SDK 4 asks for it."""
+    """The answer that is being generated, from its start, as the AI SDK 4 asks for it. 204 when there is none."""
     return _resume(query.chatId, query.protocol or "data")
 
 
 def stop(path: schemas.ChatPath) -> dict[str, Any]:
-    """Ends the generation of an answer, upstream included, whichever worker runs it."""
+    """Ends the answer that is being generated, upstream included, whichever worker runs it."""
     return {"stopped": services().chat.stop(session(path.id))}
 
 

@@ -7,23 +7,26 @@ from flask import Response, jsonify, request, send_file
 from pydantic import Field
 
 from models import schemas
+from models import schemas_documents as documents_schemas
 from models.schemas import Upload
 from services.attachments import with_document, with_picture
 from services.protocols import native as native_format
 from views.common import EVENT_STREAM, RawForm, answer, language, named_or_new, owner, services, session, streamed
 
+TEXT_FILE = "第三章 休假。工作满五年的员工，年假为十五天。"
+
 
 class ImageForm(RawForm, schemas.AttachedBody):
-    image: Upload = Field(description="A picture.")
+    image: Upload = Field(description="A picture.", examples=["(the bytes of a picture)"])
 
 
 class FileForm(RawForm, schemas.AttachedBody):
-    file: Upload = Field(description="A document.")
+    file: Upload = Field(description="A document.", examples=[TEXT_FILE])
 
 
 class DocumentsForm(RawForm, schemas.SessionBody):
-    file: list[Upload] = Field(description="One or more documents.", min_length=1)
-    temporary: bool = False
+    file: list[Upload] = Field(description="One or more documents.", min_length=1, examples=[[TEXT_FILE]])
+    temporary: bool = Field(False, description="Where the session is made: it is never stored and ends with its TTL.")
 
 
 def chat(body: schemas.ChatBody) -> Response:
@@ -42,7 +45,10 @@ def regenerate(path: schemas.SessionPath, body: schemas.RegenerateBody) -> Respo
 
 
 def chat_for_reader(path: schemas.SessionPath, body: schemas.SessionChatBody) -> Response | tuple[Response, int]:
-    """Starts a turn whose events come at GET of this address; with `Accept: text/event-stream` they come here."""
+    """Starts a turn whose events come at GET of this address; with `Accept: text/event-stream` they come here.
+
+    For an `EventSource`, which is opened before or after.
+    """
     turn = native_format.parse(body, body.message, session(path.session_id), language())
     if request.accept_mimetypes.best_match(["application/json", EVENT_STREAM]) == EVENT_STREAM:
         return answer(turn, stream=True)
@@ -50,12 +56,12 @@ def chat_for_reader(path: schemas.SessionPath, body: schemas.SessionChatBody) ->
     return jsonify({"session_id": path.session_id, "message_id": turn.message_ids[1]}), 202
 
 
-def follow(path: schemas.SessionPath, query: schemas.StreamQuery) -> Response:
+def follow(path: schemas.SessionPath, query: schemas.StreamQuery, header: schemas.StreamHeader) -> Response:
     """The events of the running turn from its start, else of the next one; after `Last-Event-ID`, what was missed.
 
     A reader for whom no turn begins within a minute is asked to come back.
     """
-    last_event_id = request.headers.get("Last-Event-ID") or query.last_event_id
+    last_event_id = header.last_event_id or query.last_event_id
     events = services().chat.watch.watch(session(path.session_id), last_event_id)
     parts = native_format.stream(events.batches(), language())
     return streamed(chain([native_format.HEARTBEAT], parts), on_close=events.leave)
@@ -91,7 +97,7 @@ def restore_chat_history(body: schemas.SessionBody) -> dict[str, Any]:
 
 
 def stop(path: schemas.SessionPath) -> dict[str, Any]:
-    """Ends the generation of an answer, upstream included, whichever worker runs it."""
+    """Ends the answer that is being generated, upstream included, whichever worker runs it."""
     return {"stopped": services().chat.stop(session(path.session_id))}
 
 
@@ -108,33 +114,33 @@ def list_documents(query: schemas.SessionQuery) -> dict[str, Any]:
     return {"documents": [document.as_item(language()) for document in found]}
 
 
-def get_document(path: schemas.DocumentPath) -> dict[str, Any]:
+def get_document(path: documents_schemas.DocumentPath) -> dict[str, Any]:
     """A document with a report of how each page was read."""
     return services().documents.get(owner(), path.document_id).as_dict(language())
 
 
-def document_events(path: schemas.DocumentPath) -> Response:
-    """The same, as server-sent events, until the document is done."""
+def document_events(path: documents_schemas.DocumentPath) -> Response:
+    """A document as server-sent events: now, and whenever it has changed, until it is done."""
     speech = language()
     watched = services().documents.watch(owner(), path.document_id)
     return streamed(native_format.documents(None if document is None else document.as_dict(speech) for document in watched))
 
 
-def document_content(path: schemas.DocumentPath) -> Response:
-    """The file itself, as an attachment."""
+def document_content(path: documents_schemas.DocumentPath) -> Response:
+    """The file of a document, as an attachment; `Range` asks for a part of it."""
     file, filename, media_type = services().documents.content(owner(), path.document_id)
     response = send_file(file, media_type, as_attachment=True, download_name=filename)
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
 
 
-def delete_document(path: schemas.DocumentPath) -> dict[str, Any]:
+def delete_document(path: documents_schemas.DocumentPath) -> dict[str, Any]:
     """Deletes a document with its file and its vectors."""
     services().documents.delete(owner(), path.document_id)
     return {"id": path.document_id, "deleted": True}
 
 
-def search_documents(body: schemas.SearchBody) -> dict[str, Any]:
+def search_documents(body: documents_schemas.SearchBody) -> dict[str, Any]:
     """Finds passages in the documents of a session, and in no others."""
     key = session(body.session_id)
     return {"results": native_format.passages(services().documents.search(key, body.query, body.k, body.document_ids))}

@@ -9,6 +9,7 @@ from flask import Response, jsonify
 
 from models import schemas_openai as schemas
 from models.completions import Completion
+from models.schemas_openai_answers import ModelPath
 from services.attachments import with_files, with_pictures_read
 from services.chat_service import Prepare
 from services.openai_requests import agent_turn
@@ -32,7 +33,7 @@ def models() -> dict[str, Any]:
     return {"object": "list", "data": wire.models(services().catalog.listed(), MODELS_CREATED)}
 
 
-def model(path: schemas.ModelPath) -> dict[str, Any]:
+def model(path: ModelPath) -> dict[str, Any]:
     """One of these models."""
     return wire.model(services().catalog.listed(), MODELS_CREATED, path.model)
 
@@ -44,7 +45,7 @@ def embeddings(body: schemas.EmbeddingsBody) -> Response:
     return jsonify(wire.embeddings(vectors, body.model, tokens, body.encoding_format))
 
 
-def speech(body: schemas.SpeechBody) -> Response:
+def speech(body: schemas.AudioSpeechBody) -> Response:
     """Speaks a text; answers with the audio itself, as WAV where no format is named."""
     services().catalog.check_speech_model(body.model)
     spoken = services().audio.speak(body.input, body.voice, body.response_format)

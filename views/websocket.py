@@ -1,8 +1,4 @@
-"""The WebSocket: JSON text frames in, the native events out.
-
-In: `{"message": …}` with the options of a turn, `{"type": "stop"}`, `{"type": "resume", "last_event_id": …}`. Turns are
-answered one after the other. A connection that is lost ends no turn: the next one resumes it.
-"""
+"""The WebSocket: JSON text frames in, the native events out."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +12,14 @@ from flask_sock import Sock
 from pydantic import BaseModel, ValidationError
 from simple_websocket import ConnectionClosed, Server
 
-from models import schemas
 from models.events import Failed
+from models.schemas import SessionChatBody, SessionPath
+from models.schemas_events import WebSocketResume
 from models.turns import SessionKey
 from services.protocols import native
 from services.turn_log import TurnLog
 from services.wiring import Services
-from utils.errors import BadRequest, ChatError, Forbidden, InvalidField, Language, TurnInProgress
+from utils.errors import ChatError, Forbidden, InvalidField, InvalidJson, Language, TurnInProgress
 from views.common import invalid_fields, language, services, session
 from views.rate_limit import admit
 
@@ -35,23 +32,27 @@ blueprint = Blueprint("websocket", __name__)
 sock = Sock()
 
 
-class Resume(BaseModel):
-    last_event_id: str | None = None
-
-
 @blueprint.before_request
 def check() -> None:
     """Refuses wrong names, and pages of other sites, to which a browser would lend its user's cookies and network."""
-    _valid(schemas.SessionPath, request.view_args or {})
+    _valid(SessionPath, request.view_args or {})
     origin = request.headers.get("Origin")
     allowed = services().settings.CORS_ORIGINS
     if origin and urlsplit(origin).netloc != request.host and origin not in allowed and "*" not in allowed:
         raise Forbidden()
 
 
-@sock.route("/ws/chat/<session_id>", bp=blueprint)  # type: ignore[untyped-decorator]
 def chat(ws: Server, session_id: str) -> None:
+    """A conversation over a WebSocket: JSON text frames in, the native events out.
+
+    In: `{"message": …}` with the options of a turn, `{"type": "stop"}`, `{"type": "resume", "last_event_id": …}`. Out: the
+    events of a turn, each with its `id`; what is wrong with a frame is an `error` without one. Turns are answered one after
+    the other. A connection that is lost ends no turn: the next one resumes it. 1012 closes it when the server restarts.
+    """
     Connection(ws, services(), session(session_id), language()).serve()
+
+
+sock.route("/ws/chat/<session_id>", bp=blueprint)(chat)
 
 
 class Connection:
@@ -84,7 +85,7 @@ class Connection:
         try:
             frame = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise BadRequest() from error
+            raise InvalidJson() from error
         if not isinstance(frame, dict):
             raise InvalidField(errors=[{"field": "body", "message": "must be a JSON object"}])
         if self.asked.qsize() >= MOST_WAITING:
@@ -94,10 +95,10 @@ class Connection:
             case "stop":
                 chat.stop(self.key)
             case "resume":
-                resume = _valid(Resume, frame)
+                resume = _valid(WebSocketResume, frame)
                 self.asked.put(lambda: chat.watch.watch(self.key, resume.last_event_id))
             case "message":
-                body = _valid(schemas.SessionChatBody, frame)
+                body = _valid(SessionChatBody, frame)
                 admit()
                 self.asked.put(lambda: chat.start(native.parse(body, body.message, self.key, self.language)))
             case _:
