@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 from functools import partial
 
 from models.event_json import decode
@@ -105,9 +106,7 @@ class Reader:
 
     async def _beginning(self, key: str) -> tuple[str, int] | None:
         """The turn that holds the session's lock: it takes a moment until something of it is in the streams."""
-        deadline = self.loop.time() + BEGIN_SECONDS
-        while self.loop.time() < deadline and await self.streams.is_locked(key):
-            await asyncio.sleep(0.01)
+        async for _ in self._moments(key):
             _, newest = await self.streams.newest_turn(key)
             if (turn := await self._unfinished(key, newest)) is not None:
                 return turn
@@ -120,7 +119,18 @@ class Reader:
             return None
         turn, seen = given[1], int(given[2])
         last = await self.streams.last(key, turn)
+        if last is None:  # what the reader has seen may be newer than what is in the streams
+            async for _ in self._moments(key):
+                if (last := await self.streams.last(key, turn)) is not None:
+                    break
         return None if last is None or last == (seen, True) else (turn, seen)
+
+    async def _moments(self, key: str) -> AsyncIterator[None]:
+        """Some while, as long as a turn of the session runs."""
+        deadline = self.loop.time() + BEGIN_SECONDS
+        while self.loop.time() < deadline and await self.streams.is_locked(key):
+            await asyncio.sleep(0.01)
+            yield
 
     async def _read(self, message_id: str, seen: int) -> None:
         self.log.message_id, self.seen = message_id, seen
