@@ -18,12 +18,14 @@ class Tolerant(BaseModel):
 
 
 class FunctionCall(Tolerant):
+    model_config = example(name="get_weather", arguments='{"city": "北京"}')
+
     name: str
     arguments: str = ""
 
 
 class MessageToolCall(Tolerant):
-    id: str
+    id: str = Field(examples=["call_1"])
     type: Literal["function"] = "function"
     function: FunctionCall
 
@@ -31,10 +33,14 @@ class MessageToolCall(Tolerant):
 class Part(Tolerant):
     """A part of a content: text, image_url, file, input_audio, …"""
 
+    model_config = example(type="image_url", image_url={"url": "https://example.com/cat.png"})
+
     type: str
 
 
 class Message(Tolerant):
+    model_config = example(role="user", content="你好")
+
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     tool_calls: list[MessageToolCall] | None = None
@@ -50,15 +56,17 @@ class Message(Tolerant):
 
 
 class StreamOptions(Tolerant):
-    include_usage: bool | None = False
+    include_usage: bool | None = Field(False, description="A last chunk tells what it has cost.")
 
 
 class Function(Tolerant):
+    model_config = example(name="get_weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
+
     name: str
 
 
 class ToolDefinition(Tolerant):
-    type: str
+    type: str = Field(description="The agent takes none; a model itself only `function`.", examples=["function"])
     function: Function | None = None
 
 

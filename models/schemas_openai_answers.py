@@ -104,7 +104,7 @@ class ChatCompletionView(CompletionExtras):
 
 
 class ToolCallPieceFunction(BaseModel):
-    model_config = example(name="get_weather", arguments="")
+    model_config = example(name="get_weather", arguments='{"city"')
 
     name: str | None = None
     arguments: str

@@ -18,7 +18,15 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from models.schemas_openai_answers import ErrorView
 from models.schemas_operations import ProblemView
-from utils.errors import ChatError, InvalidField, InvalidJson, TooLarge, UnsupportedType
+from utils.errors import (
+    ChatError,
+    InvalidField,
+    InvalidJson,
+    RangeNotSatisfiable,
+    TooLarge,
+    UnsupportedType,
+    UpgradeRequired,
+)
 from views.answers import Answer
 from views.examples import PREFIX, Examples, Schema
 from views.headers import HEADERS
@@ -34,6 +42,7 @@ ERRORS: dict[str, tuple[ChatError, ...]] = {  # of what a view takes
     "form": (TooLarge(limit=52_428_800), UnsupportedType(type="application/x-msdownload"), FAULT),
     **dict.fromkeys(PARAMETERS, (FAULT,)),
 }
+ERROR_HEADERS: dict[type[ChatError], str] = {UpgradeRequired: "Upgrade", RangeNotSatisfiable: "Content-Range"}
 
 
 class Tag(NamedTuple):
@@ -213,12 +222,13 @@ class _Writer:
         problem = media_type != "application/json"
         name = ("" if problem else "OpenAI_") + "_".join(_name(error) for error in errors[:MOST_NAMES])
         sentences = (f"`{error.code}`: {error.message('en')} {error.message('zh')}" for error in errors)
-        waiting = ("Retry-After",) if any(error.retry_after is not None for error in errors) else ()
+        also = [header for error in errors if (header := ERROR_HEADERS.get(type(error)))]
+        waiting = ["Retry-After"] if any(error.retry_after is not None for error in errors) else []
         examples = {code: {"value": body} for code, (body, _, _) in bodies.items()}
         schema = self.references[ProblemView if problem else ErrorView]
         response = {
             "description": "\n\n".join((HTTPStatus(status).phrase, *sentences)),
-            "headers": _headers("X-Request-ID", *waiting),
+            "headers": _headers("X-Request-ID", *waiting, *also),
             "content": {media_type: {"schema": schema, "examples": examples}},
         }
         names = (f"{name}_{number}" if number else name for number in count())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.completions import Completed, Delta, Piece, TokenCount, ToolDelta
 from models.events import Answer, Chunk, Ended, Event, Failed, FinishReason, Reasoning, Started
-from utils.errors import ChatError, InvalidField, Language, ModelNotFound, Unavailable, UnsupportedType
+from utils.errors import ChatError, InvalidField, Language, ModelNotFound, RequestRefused, Unavailable, UnsupportedType
 
 HEARTBEAT = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -141,7 +141,7 @@ def error(failure: ChatError, language: Language) -> dict[str, Any]:
             "message": message,
             "type": ERROR_TYPES.get(code, "server_error" if code >= 500 else "invalid_request_error"),
             "param": param,
-            "code": getattr(failure, "reason", "") or failure.code,
+            "code": (isinstance(failure, RequestRefused) and failure.reason) or failure.code,
         }
     }
 
