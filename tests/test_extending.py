@@ -1,4 +1,4 @@
-"""A new tool, format or provider is one new file: shown on a copy of the code that has one more of each."""
+"""A new tool, format or provider is one new file: shown on a copy of the code with the examples of docs/extending.md."""
 
 import re
 import shutil
@@ -10,40 +10,7 @@ import pytest
 
 from utils.settings import ROOT
 
-LOADER = '''
-"""Notes of a program of old."""
-from utils.loaders import Format, Loaded, Page
-
-FORMATS = (Format("application/x-old-notes", ("old",), magic=__import__("re").compile(b"OLDNOTES")),)
-
-
-def load(path, media_type, options):
-    return Loaded(None, iter([Page(None, path.read_text()[8:])]))
-'''
-
-PROVIDER = '''
-"""Says the same always."""
-from langchain_core.language_models.fake_chat_models import FakeListChatModel
-
-NAME = "parrot"
-NEEDS = "nothing"
-
-
-def configured(settings):
-    return True
-
-
-def rank(settings):
-    return 9
-
-
-def default_model(settings):
-    return "parrot"
-
-
-def build(settings, options):
-    return FakeListChatModel(responses=["你好"])
-'''
+EXAMPLE = re.compile(r"`((?:models|services|utils)/[\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +18,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy")
     for package in ("models", "services", "utils"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    example = re.search(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
-    assert example
-    (folder / "services/tools/get_weather.py").write_text(example[1])
-    (folder / "utils/loaders/old_notes.py").write_text(LOADER)
-    (folder / "models/providers/parrot.py").write_text(PROVIDER)
+    for path, text in EXAMPLE.findall((ROOT / "docs/extending.md").read_text()):
+        (folder / path).write_text(text)
     return folder
 
 
@@ -65,7 +29,7 @@ def run(folder: Path, code: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_tool_of_the_documentation_is_found_and_runs(copy: Path) -> None:
+def test_a_new_tool_is_found_and_runs(copy: Path) -> None:
     code = """
 import asyncio
 from services.tools import all_tools
@@ -76,21 +40,33 @@ print(asyncio.run(tool.run(tool.args(city="北京"), None)).text)
 
 
 def test_a_new_format_is_recognised_and_read(copy: Path) -> None:
-    (copy / "a.old").write_text("OLDNOTES旧笔记")
+    (copy / "a.old").write_text("OLDNOTES旧笔记\f第二页")
     code = """
 from pathlib import Path
 from utils.file_util import detect
 from utils.loaders import LoadOptions, load
 kind = detect(Path("a.old"), "a.old")
-print(kind, [page.text for page in load(Path("a.old"), kind, LoadOptions(ocr=None)).pages])
+print(kind, [(page.number, page.text) for page in load(Path("a.old"), kind, LoadOptions(ocr=None)).pages])
 """
-    assert run(copy, code) == "application/x-old-notes ['旧笔记']"
+    assert run(copy, code) == "application/x-old-notes [(1, '旧笔记'), (2, '第二页')]"
 
 
 def test_a_new_provider_can_be_named(copy: Path) -> None:
     code = """
-from models.llm_factory import chat_model
+from models.llm_factory import chat_model, default_model_name
 from utils.settings import Settings
-print(chat_model(Settings(LLM_PROVIDER="parrot")).invoke("?").content)
+settings = Settings(_env_file=None, LLM_PROVIDER="example", LLM_API_KEY="sk-1")
+print(default_model_name(settings), chat_model(settings).openai_api_base)
 """
-    assert run(copy, code) == "你好"
+    assert run(copy, code) == "example-large https://api.example.com/v1"
+
+
+def test_a_new_wire_format_renders_a_turn(copy: Path) -> None:
+    code = """
+from models.events import Chunk, Failed, Started
+from services.protocols import plain
+from utils.errors import UpstreamTimeout
+batches = [[("m:0", Started("s", "m")), ("m:1", Chunk("从前"))], [], [("m:2", Failed(UpstreamTimeout(upstream="qwen")))]]
+print(b"".join(plain.stream(batches, "zh")).decode())
+"""
+    assert run(copy, code) == "从前\n上游服务未及时响应：qwen。"
