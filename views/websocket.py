@@ -1,7 +1,9 @@
 """The WebSocket: JSON text frames in, the native events out."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from views.rate_limit import admit
 
 MOST_WAITING = 10  # turns of one connection that wait for the one before them
 LOOK_SECONDS = 2.0  # between two looks whether the server is about to end
+GOODBYE_SECONDS = 1.0
 SHUTTING_DOWN = 1012
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -74,6 +77,16 @@ class Connection:
                     self._send(native.render(Failed(error), self.language))
         finally:
             self.asked.put(None)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Waits for the client's goodbye. The thread that reads would else stay with a socket that is closed under it."""
+        with suppress(ConnectionClosed):
+            self.ws.close()
+        self.ws.thread.join(GOODBYE_SECONDS)
+        with suppress(OSError):
+            self.ws.sock.shutdown(socket.SHUT_RDWR)
+        self.ws.thread.join()
 
     def _received(self) -> Iterator[str | bytes]:
         while not self.services.draining.is_set():
