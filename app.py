@@ -4,6 +4,7 @@
 """
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -131,6 +132,8 @@ def _note_route() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        response.headers.pop("Content-Type", None)  # Flask's own, of nothing
     return response
 
 
