@@ -37,6 +37,7 @@ from utils.session_storage import SessionStorage
 log = logging.getLogger(__name__)
 
 BROKEN = "invalid_json"  # the one argument of a call whose arguments could not be read
+NESTING = 50  # levels of arguments; JSON can be read much deeper than it can be written
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 NO_ANSWER = {
     "en": "I could not finish this within the allowed number of steps.",
@@ -233,7 +234,7 @@ def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
             args = orjson.loads(call["args"] or "{}")
         except orjson.JSONDecodeError:
             args = None
-        if not isinstance(args, dict):
+        if not isinstance(args, dict) or not _is_flat(args, NESTING):
             args = {BROKEN: (call["args"] or "")[:200]}
         calls.append({"id": call["id"] or f"call_{number}", "name": call["name"] or "", "args": args})
     return calls
@@ -248,6 +249,12 @@ async def _at_once(
 # An agent reports each call of a middleware to a tracer, by way of another thread, also where there is no tracer: two
 # switches of threads for each call of the model. What it does there takes microseconds.
 set_runtime_overrides(aio_to_thread=_at_once)
+
+
+def _is_flat(value: Any, levels: int) -> bool:
+    """Whether a JSON value is nested no deeper than so many levels."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_flat(one, levels - 1) for one in inner)
 
 
 class TurnEngine:

@@ -141,12 +141,16 @@ def test_private_addresses_are_refused(make_chat: MakeChat, upstream: Upstream) 
     assert call.status == "error" and "不允许访问" in call.result
 
 
-@pytest.mark.parametrize("arguments", ["{broken", '{"timezone": "Asia/Shang', "[1]", '"text"'])
+@pytest.mark.parametrize(
+    "arguments", ["{broken", '{"timezone": "Asia/Shang', "[1]", '"text"', '{"a":' * 300 + "1" + "}" * 300]
+)
 def test_arguments_that_are_no_object_are_a_failed_result(make_chat: MakeChat, upstream: Upstream, arguments: str) -> None:
     upstream.reply(tool_call("current_time", arguments))
     upstream.reply("好。")
-    answer = ask(make_chat())
+    chat = make_chat()
+    answer = ask(chat)
     assert [call.status for call in answer.tool_calls] == ["error"] and answer.response == "好。"
+    assert chat.watch.watch(KEY, f"{answer.message_id}:0").answer() == answer
 
 
 def test_tool_calls_are_limited_and_the_model_is_told(make_chat: MakeChat, upstream: Upstream) -> None:
