@@ -1,5 +1,6 @@
 """At least one call of every operation, for each kind of answer that it gives when all goes well."""
 
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,14 @@ class Stage:
         self.upstream.reply(tool_call("search_documents", {"query": "年假"}))
         self.upstream.reply(text("十五天 [1]。"))
         self.message = self.server.chat(ASK["message"], self.talk)["message_id"]
+
+    def ask(self, operation: str, name: str = "nobody", **request: Any) -> httpx.Response:
+        """The answer to an operation with `name` in its path; a stream that has begun is not read."""
+        method, template = operation.split(" ")
+        with self.server.api.stream(method, self.server.url + re.sub(r"\{\w+\}", name, template), **request) as answer:
+            if not answer.headers.get("content-type", "").startswith(EVENTS):
+                answer.read()
+        return answer
 
 
 @dataclass(frozen=True)
@@ -264,3 +273,4 @@ OPENAI = [
 ]
 CALLS = [*CHAT, *DOCUMENTS, *OTHERS, *FRONT_ENDS, *CONVERSATIONS, *OPENAI]
 LAST = call("DELETE /api/v1/user_data")  # of everything
+BY_OPERATION = {one.operation: one for one in reversed([*CALLS, LAST])}

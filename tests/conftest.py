@@ -17,4 +17,5 @@ pytest_plugins = [
     "fixtures.clients",
     "fixtures.openai_clients",
     "fixtures.local_models",
+    "fixtures.stages",
 ]
