@@ -17,6 +17,7 @@ from models.turns import SessionKey, Turn
 from services import interrupted_turns
 from services.generation import Searcher, Workshop
 from services.outlet import Outlet
+from services.seizure import seize
 from services.tools import all_tools
 from services.turn_engine import TurnEngine
 from services.turn_log import TurnLog
@@ -127,8 +128,7 @@ class ChatService:
     async def _clear(self, key: SessionKey) -> dict[str, Any]:
         shop = self.shop
         await shop.in_thread(conversations.find, shop.database, key)
-        await shop.storage.request_stop(str(key))
-        lease = await shop.storage.begin(str(key))
+        lease = await seize(shop.storage, str(key))
         try:
             conversation, cleared, at = await shop.in_thread(conversations.clear, shop.database, key)
             if conversation.temporary:

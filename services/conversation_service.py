@@ -1,6 +1,5 @@
 """Conversations as clients manage them: made, listed, searched, renamed, read again, and deleted with all they have."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,12 @@ from models.prompts import read_attachment_blocks
 from models.turns import SessionKey
 from services import document_files as files
 from services.document_service import DocumentService
+from services.seizure import seize
 from utils.background import Background
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import NotFound
 from utils.session_storage import Lease, SessionStorage
 from utils.settings import Settings
 
-INSIST_SECONDS = 0.25  # between two attempts to stop what runs
 # what the memory does not keep
 _UNKNOWN: dict[str, Any] = {
     "status": "complete",
@@ -85,7 +84,7 @@ class ConversationService:
         A request that fails may be sent again. Raises NotFound, or TurnInProgress when a turn does not end in time.
         """
         conversations.find(self.database, key)
-        with self._held(self.background.run(self._take(str(key)))) as lease:
+        with self._held(self.background.run(seize(self.storage, str(key)))) as lease:
             deleted = self._erase(conversations.find(self.database, key), lease)
         return {"session_id": key.session_id, "deleted": deleted}
 
@@ -107,15 +106,6 @@ class ConversationService:
                 deleted = self.delete(SessionKey(owner, session_id))["deleted"]
                 total = {name: count + deleted.get(name, 1) for name, count in total.items()}
         return {**total, "configs": queries.forget_configs(self.database, owner)}
-
-    async def _take(self, name: str) -> Lease:
-        """The session's lock. Turns that hold it meanwhile, or get it before us, are stopped."""
-        taking = asyncio.ensure_future(self.storage.begin(name))
-        while not taking.done():
-            with contextlib.suppress(StoreUnavailable):  # then `begin` says so
-                await self.storage.request_stop(name)
-            await asyncio.wait({taking}, timeout=INSIST_SECONDS)
-        return taking.result()
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Lease]:

@@ -13,11 +13,12 @@ from models.turns import SessionKey
 from services.turn_log import TurnLog
 from utils.background import Background
 from utils.errors import RateLimited, StoreUnavailable
-from utils.event_streams import BEGINNING, EntryId, EventStreams, Fields, Follower, events_key
+from utils.event_streams import EntryId, EventStreams, Fields, Follower, events_key
 from utils.session_storage import translated
 
 WAIT_SECONDS = 60  # how long a reader waits for a turn to begin; then it is to come back
 BEGIN_SECONDS = 1  # how long it may take until what a turn began with can be read
+Place = tuple[str, int, int]  # a turn, the number of its last event that was seen, and that after which it is read
 LAST_EVENT_ID = re.compile(r"(msg_[0-9a-f]{1,64}):(\d{1,9})")
 
 
@@ -37,9 +38,9 @@ class TurnWatch:
         """
         return self._start(key, last_event_id, wait=True)
 
-    def running(self, key: SessionKey) -> TurnLog | None:
-        """The events of the running turn from its start; None when none runs."""
-        log = self._start(key, None, wait=False)
+    def running(self, key: SessionKey, last_event_id: str | None = None) -> TurnLog | None:
+        """The events after `last_event_id`, else those of the running turn from its start; None when there are none."""
+        log = self._start(key, last_event_id, wait=False)
         return log if log.message_id else None
 
     def send_away(self) -> None:
@@ -53,7 +54,8 @@ class TurnWatch:
 
     def _start(self, key: SessionKey, last_event_id: str | None, *, wait: bool) -> TurnLog:
         reader = Reader(self, key)
-        self.background.run(reader.begin(last_event_id, wait=wait), timeout=10)
+        with translated():  # a Redis that does not answer is as one that is away
+            self.background.run(reader.begin(last_event_id, wait=wait), timeout=10)
         return reader.log
 
 
@@ -86,10 +88,10 @@ class Reader:
         key = str(self.key)
         place, newest = await self.streams.newest_turn(key)
         turn = await self._resumed(key, last_event_id)
-        if turn is None and wait and not last_event_id and (unseen := await self.streams.unseen(key)):
-            turn = unseen, -1
-        if turn is None:
-            turn = await self._unfinished(key, newest)
+        if turn is None and wait:
+            turn = await self._unseen(key, last_event_id)
+        for name in (await self.streams.holder(key), newest):  # others may be refused while one runs
+            turn = turn or await self._unfinished(key, name)
         if turn is None and not wait:
             turn = await self._beginning(key)
         if turn is not None:
@@ -100,20 +102,24 @@ class Reader:
         else:
             self.close()
 
-    async def _unfinished(self, key: str, message_id: str | None) -> tuple[str, int] | None:
-        last = await self.streams.last(key, message_id) if message_id else None
-        return (message_id, -1) if message_id and last is not None and not last[1] else None
+    async def _unseen(self, key: str, last_event_id: str | None) -> Place | None:
+        """The turn that waits for its reader, unless this one has seen it."""
+        unseen = await self.streams.unseen(key)
+        return (unseen, -1, -1) if unseen and not (last_event_id or "").startswith(f"{unseen}:") else None
 
-    async def _beginning(self, key: str) -> tuple[str, int] | None:
+    async def _unfinished(self, key: str, message_id: str | None) -> Place | None:
+        last = await self.streams.last(key, message_id) if message_id else None
+        return (message_id, -1, -1) if message_id and last is not None and not last[1] else None
+
+    async def _beginning(self, key: str) -> Place | None:
         """The turn that holds the session's lock: it takes a moment until something of it is in the streams."""
         async for _ in self._moments(key):
-            _, newest = await self.streams.newest_turn(key)
-            if (turn := await self._unfinished(key, newest)) is not None:
+            if (turn := await self._unfinished(key, await self.streams.holder(key))) is not None:
                 return turn
         return None
 
-    async def _resumed(self, key: str, last_event_id: str | None) -> tuple[str, int] | None:
-        """The turn that a reader knows in part, and the number of the last event that it has seen."""
+    async def _resumed(self, key: str, last_event_id: str | None) -> Place | None:
+        """The turn that a reader knows in part."""
         given = LAST_EVENT_ID.fullmatch(last_event_id or "")
         if given is None:
             return None
@@ -123,37 +129,38 @@ class Reader:
             async for _ in self._moments(key):
                 if (last := await self.streams.last(key, turn)) is not None:
                     break
-        return None if last is None or last == (seen, True) else (turn, seen)
+        if last is None or (last[1] and last[0] <= seen):
+            return None
+        return turn, seen, min(last[0], seen)
 
     async def _moments(self, key: str) -> AsyncIterator[None]:
         """Some while, as long as a turn of the session runs."""
         deadline = self.loop.time() + BEGIN_SECONDS
-        while self.loop.time() < deadline and await self.streams.is_locked(key):
+        while self.loop.time() < deadline and await self.streams.holder(key):
             await asyncio.sleep(0.01)
             yield
 
-    async def _read(self, message_id: str, seen: int) -> None:
+    async def _read(self, message_id: str, seen: int, after: int) -> None:
         self.log.message_id, self.seen = message_id, seen
         if seen < 0 and self._patience is None:
             self._wait()
-        after = (seen + 1, 0) if seen >= 0 else BEGINNING
-        self._following = await self.streams.follow(events_key(str(self.key), message_id), after, self._pass_on)
+        name = events_key(str(self.key), message_id)
+        self._following = await self.streams.follow(name, (after + 1, 0), self._pass_on)
 
     def _next_turn(self, _entry: EntryId, fields: Fields) -> None:
         self._stop_following()
-        self._do(self._read(fields[b"m"].decode(), -1))
+        self._do(self._read(fields[b"m"].decode(), -1, -1))
 
     def _pass_on(self, _entry: EntryId, fields: Fields) -> None:
         self._wait_no_more()
         for number, event in enumerate(decode(fields[b"b"]), int(fields[b"f"])):
-            if number <= self.seen:
-                continue
-            self.seen = number
             if isinstance(event, Ended | Failed):
                 self._stop_following()
                 self._do(self._end(number, event))
                 return
-            self.log.put(number, event)
+            if number > self.seen:
+                self.seen = number
+                self.log.put(number, event)
 
     async def _end(self, number: int, event: Event) -> None:
         # first, since a client that has seen the end may come at once for the next turn

@@ -6,7 +6,7 @@ Keys, `{key}` being `owner/session`, each with the TTL of a session:
                             events in bytes, `e` when the turn ends with it; its id is the number of its last event plus one.
                             An entry may begin with events that the one before it has, too
     turns:{key}             stream: the turns of a session as they began, `m` being the message id
-    unseen:{key}            the message id of a turn that was started for a reader who has yet to come
+    unseen:{key}            sorted set: turns that were started for a reader who has yet to come, by the time in seconds
     turns-of:{worker}       set: `{key} {message}` of each turn that a web worker runs
     wake:{worker}           stream that ends the worker's wait for entries when it is to follow one more stream
 
@@ -56,7 +56,6 @@ end
 """
 APPEND_KEYS, APPEND_ARGS = 3, 9
 _WRITE = f"{APPEND_LUA} for i = 0, tonumber(ARGV[1]) - 1 do append(1 + {APPEND_KEYS} * i, 2 + {APPEND_ARGS} * i) end"
-_SEEN = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 EntryId = tuple[int, int]
 Fields = dict[bytes, bytes]
@@ -106,7 +105,6 @@ class EventStreams:
     def __init__(self, redis: Redis, worker_id: str, ttl: int, encode: Callable[[list[Any]], bytes]) -> None:
         self.redis, self.worker_id, self.ttl, self.encode = redis, worker_id, ttl, encode
         self._write = redis.register_script(_WRITE)
-        self._seen = redis.register_script(_SEEN)
         self._dirty: dict[str, Outgoing] = {}
         self._something_to_write = asyncio.Event()
         self._followers: set[Follower] = set()
@@ -139,16 +137,20 @@ class EventStreams:
 
     async def expect_reader(self, key: str, message_id: str) -> None:
         """Keeps a turn for a reader who comes within a minute."""
-        await self.redis.set(f"unseen:{key}", message_id, ex=UNSEEN_SECONDS)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(f"unseen:{key}", {message_id: time.time()})
+            pipe.expire(f"unseen:{key}", min(UNSEEN_SECONDS, self.ttl))
+            await pipe.execute()
 
     async def seen(self, key: str, message_id: str) -> None:
         """A reader has seen a turn to its end."""
-        await self._seen(keys=(f"unseen:{key}",), args=(message_id,))
+        await self.redis.zrem(f"unseen:{key}", message_id)
 
     async def unseen(self, key: str) -> str | None:
-        """The turn that waits for its reader."""
-        found = cast("bytes | None", await self.redis.get(f"unseen:{key}"))
-        return found.decode() if found else None
+        """The turn that waits longest for its reader."""
+        oldest = time.time() - UNSEEN_SECONDS
+        found = cast("list[bytes]", await self.redis.zrange(f"unseen:{key}", oldest, "inf", byscore=True, offset=0, num=1))
+        return found[0].decode() if found else None
 
     async def last(self, key: str, message_id: str) -> tuple[int, bool] | None:
         """The number of the last event of a turn so far, and whether the turn ended with it; None when there is none."""
@@ -160,9 +162,10 @@ class EventStreams:
         found = cast(Entries, await self.redis.xrevrange(f"turns:{key}", count=1))
         return (_parse(found[0][0]), found[0][1][b"m"].decode()) if found else (BEGINNING, None)
 
-    async def is_locked(self, key: str) -> bool:
-        """Whether a turn of a session runs, of which the streams may not know yet."""
-        return bool(await self.redis.exists(f"lock:{key}"))
+    async def holder(self, key: str) -> str | None:
+        """What has a session's lock: the message id of the turn that runs, of which the streams may not know yet."""
+        found = cast("bytes | None", await self.redis.get(f"lock:{key}"))
+        return found.decode().partition(":")[2] if found else None
 
     async def bodies(self, key: str, message_id: str) -> list[tuple[int, bytes]]:
         """What is kept of a turn: the number of its first event, and the events in bytes, for each entry."""
@@ -174,11 +177,20 @@ class EventStreams:
         follower = Follower(name, after, sink)
         self._followers.add(follower)
         self._somebody_follows.set()
-        if self._blocked:
-            wake = f"wake:{self.worker_id}"
+        try:
+            await self._wake()
+        except asyncio.CancelledError:  # nobody will know of it
+            self.unfollow(follower)
+            raise
+        return follower
+
+    async def _wake(self) -> None:
+        if not self._blocked:
+            return
+        wake = f"wake:{self.worker_id}"
+        with contextlib.suppress(RedisError, OSError):  # the wait ends by itself too
             await self.redis.xadd(wake, {"w": ""}, maxlen=1, approximate=False)
             await self.redis.expire(wake, self.ttl)
-        return follower
 
     def unfollow(self, follower: Follower) -> None:
         self._followers.discard(follower)

@@ -4,7 +4,7 @@ Keys, each with a TTL of at most `MEMORY_TTL_SECONDS`, `{key}` being `owner/sess
 
     memory:{key}   list: one JSON object for each turn, oldest first, with `seq`, the place of its last message in SQL
     prompt:{key}   the system prompt of a temporary session, which SQL must not hold
-    lock:{key}     `worker:token` of the turn that runs
+    lock:{key}     `worker:name` of what has the session: of a turn, its message id
     worker:{id}    alive while that web worker is; `workers` is the set of all, without a TTL
 
 The streams of events beside them are told in `utils.event_streams`. A turn is one element, so a trimmed memory never parts
@@ -147,7 +147,7 @@ class SessionStorage:
 
         Waits for a running turn; raises TurnInProgress after `wait`.
         """
-        token = f"{self.worker_id}:{secrets.token_hex(8)}"
+        token = f"{self.worker_id}:{message_id or secrets.token_hex(8)}"
         names = (f"lock:{key}", f"memory:{key}", f"prompt:{key}", self._own_turns)
         its_member = member(key, message_id) if message_id else ""
         loop = asyncio.get_running_loop()

@@ -63,7 +63,7 @@ class Connection:
 
     def __init__(self, ws: Server, found: Services, key: SessionKey, speech: Language) -> None:
         self.ws, self.services, self.key, self.language = ws, found, key, speech
-        self.asked: SimpleQueue[Callable[[], TurnLog] | None] = SimpleQueue()
+        self.asked: SimpleQueue[Callable[[], TurnLog | None] | None] = SimpleQueue()
         self.sending = threading.Lock()
 
     def serve(self) -> None:
@@ -109,7 +109,7 @@ class Connection:
                 chat.stop(self.key)
             case "resume":
                 resume = _valid(WebSocketResume, frame)
-                self.asked.put(lambda: chat.watch.watch(self.key, resume.last_event_id))
+                self.asked.put(lambda: chat.watch.running(self.key, resume.last_event_id))
             case "message":
                 body = _valid(SessionChatBody, frame)
                 admit()
@@ -120,7 +120,8 @@ class Connection:
     def _answer(self) -> None:
         while (ask := self.asked.get()) is not None:
             try:
-                self._show(ask())
+                if (events := ask()) is not None:
+                    self._show(events)
             except ChatError as error:
                 self._send(native.render(Failed(error), self.language))
             except ConnectionClosed:
