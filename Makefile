@@ -8,8 +8,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# on Linux, torch for processors is in PyTorch's own index; a mirror of it will do
-TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
+# on Linux, the address of the index with torch for processors; pytorch.org names it
+TORCH_INDEX ?=
 
 .PHONY: run install test test-all check format lock clean
 

@@ -15,7 +15,8 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -32,6 +33,7 @@ from utils.settings import Settings, load_settings
 log = logging.getLogger("services.ingestion_worker")  # __name__ is __main__ here
 
 PRELOADED = ("services.ingestion", "chromadb.api.fastapi", "rapidocr.main", "pypdf")
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS = 5.0
 PAUSE_SECONDS = 1.0  # before what died is started again
 
@@ -50,14 +52,25 @@ def _start(name: str, role: Callable[[], None]) -> ForkProcess:
     parent = os.getpid()
 
     def run() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         die_with_parent(parent)
         role()
 
     process = multiprocessing.get_context("fork").Process(target=run, name=name)
     process.start()
     return process
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets signals wait: a process that is started and not yet noted down would outlive us."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -76,11 +89,13 @@ def main() -> None:
         "long": lambda: serve([INTERACTIVE, LONG], settings.redis_url, settings.DOCUMENT_MEMORY_BYTES),
         "housekeeper": lambda: Housekeeper(settings).serve(),
     }
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    for number in STOPPING:
+        signal.signal(number, _stop)
     processes: dict[str, ForkProcess] = {}
     try:
-        processes.update({name: _start(name, role) for name, role in roles.items()})
+        for name, role in roles.items():
+            with _undisturbed():
+                processes[name] = _start(name, role)
         log.info("The ingestion worker is ready")
         while True:
             wait([process.sentinel for process in processes.values()])
@@ -88,7 +103,8 @@ def main() -> None:
             for name, process in processes.items():
                 if not process.is_alive():
                     log.warning("%s ended with %s; starting it again", name, process.exitcode)
-                    processes[name] = _start(name, roles[name])
+                    with _undisturbed():
+                        processes[name] = _start(name, roles[name])
     finally:
         for process in processes.values():
             process.terminate()

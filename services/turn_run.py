@@ -95,7 +95,7 @@ class TurnRun:
             "sources": [asdict(source) for source in answer.sources],
             "tool_calls": [asdict(call) for call in answer.tool_calls],
             "model": answer.model[:MODEL_CHARS],  # the upstream chose it
-            "finish_reason": answer.finish_reason,
+            "finish_reason": answer.finish_reason if status in ("complete", "stopped") else "",
             "input_tokens": answer.usage.input_tokens,
             "output_tokens": answer.usage.output_tokens,
         }

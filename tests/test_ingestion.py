@@ -1,8 +1,12 @@
 """From upload to search, through real workers over real stores."""
 
 import io
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -22,6 +26,7 @@ from services.housekeeping import Housekeeper
 from services.ingestion import ingest
 from services.page_journal import PageJournal
 from utils.errors import NotFound
+from utils.settings import ROOT
 
 REPORT = "# 春季报告\n\n销售额在三月份增长了百分之十二。\n\n王芳负责华东地区的项目，预算为三十万元。"
 
@@ -226,3 +231,16 @@ def test_document_of_a_killed_worker_is_read_by_the_next(idle_product: Product) 
         assert idle_product.finished(document).status == "ready"
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(6) == 0
+
+
+def test_a_signal_while_its_processes_start_ends_the_worker(idle_product: Product) -> None:
+    command = [sys.executable, "-m", "services.ingestion_worker"]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **idle_product.environment}) as worker:
+        try:
+            children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+            while not children.read_text():  # until the first of them is there
+                assert worker.poll() is None
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0
+        finally:
+            worker.kill()

@@ -101,16 +101,16 @@ class Jobs:
 
     def stop(self, job_id: str) -> None:
         """Takes a job out of its queue; one that runs is killed soon after, and not run again."""
-        with _translated(), contextlib.suppress(NoSuchJobError, InvalidJobOperation):
+        with _translated(), contextlib.suppress(NoSuchJobError, InvalidJobOperation, KeyError):
             job = self._fetch(job_id)
             if job.is_started:
                 send_stop_job_command(self.redis, job_id, serializer=JSONSerializer)
             else:
-                job.delete()
+                job.delete()  # KeyError: it ends at this very moment
 
     def forget(self, job_id: str) -> None:
         """Removes what RQ still knows of a job, so that one of the same id can be queued."""
-        with _translated(), contextlib.suppress(NoSuchJobError):
+        with _translated(), contextlib.suppress(NoSuchJobError, KeyError):  # KeyError: as above
             self._fetch(job_id).delete()
 
     def outcome(self, job_id: str) -> Outcome:
