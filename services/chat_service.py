@@ -113,6 +113,7 @@ class ChatService:
             task.add_done_callback(self._tasks.discard)
         try:
             if prepare is not None:
+                outlet.start()
                 turn = await prepare(turn, outlet.emit)
             run = TurnRun if turn.history is None else StatelessRun
             await run(self.shop, turn, outlet).run()

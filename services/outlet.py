@@ -1,6 +1,6 @@
 """Where the events of a turn go: to the view that started it and, if the turn has a session, to the session's streams."""
 
-from models.events import Answer, Ended, Event, Failed, SourcesFound
+from models.events import Answer, Ended, Event, Failed, SourcesFound, Started
 from models.turns import Turn
 from services.turn_log import TurnLog
 from utils.errors import ChatError
@@ -13,7 +13,15 @@ class Outlet:
     def __init__(self, log: TurnLog, turn: Turn, streams: EventStreams) -> None:
         self._log, self._streams = log, streams
         self.outgoing = Outgoing(str(turn.key), turn.message_ids[1]) if turn.history is None else None
+        self._start = Started("" if turn.history is not None else turn.key.session_id, turn.message_ids[1])
+        self._started = False
         self._next = 0
+
+    def start(self) -> None:
+        """Tells the readers which turn it is; only the first call does."""
+        if not self._started:
+            self._started = True
+            self.emit(self._start)
 
     def emit(self, event: Event, *, ends: bool = False) -> None:
         """Shows an event to all readers."""

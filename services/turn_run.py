@@ -6,7 +6,7 @@ from typing import Any
 
 from models import turn_records
 from models.conversations import title_of
-from models.events import Answer, Chunk, Reasoning, Started
+from models.events import Answer, Chunk, Reasoning
 from models.turn_records import OpenedTurn
 from models.turns import Branch, MessageStatus, Turn
 from services import titles
@@ -72,7 +72,7 @@ class TurnRun:
 
     async def _open(self) -> OpenedTurn:
         opened = await self.shop.write(turn_records.open_turn, self.turn, self.settings.MEMORY_TTL_SECONDS)
-        self.outlet.emit(Started(self.turn.key.session_id, self.answer_id))
+        self.outlet.start()
         return opened
 
     async def _memory(self, lease: Lease, opened: OpenedTurn) -> list[dict[str, Any]] | None:
@@ -136,7 +136,7 @@ class StatelessRun:
         cache = AnswerCache(shop.settings, shop.storage, turn)
         shop.running[token] = None
         try:
-            self.outlet.emit(Started("", token))
+            self.outlet.start()
             if (found := await cache.find()) is not None:
                 self._repeat(found)
                 return

@@ -116,6 +116,7 @@ def test_a_stream_with_a_file_tells_its_progress(server: Server, scripted: Upstr
     events = [json.loads(line) for line in lines]
     progress = [event["data"]["progress"] for event in events if event["type"] == "document"]
     assert progress and progress == sorted(progress) and progress[-1] == 1
+    assert [event["type"] for event in events].index("start") == 0
     assert events[-1]["type"] == "end" and events[-1]["data"]["document"]["status"] == "ready"
     assert scripted.requests[-1].question == "123"  # a form's text is not taken for a number
     assert "员工手册.pdf" in scripted.requests[-1].messages[0]["content"]
