@@ -27,11 +27,15 @@ class Place:
     question: Row[Any] | None = None
 
 
-def go_to(connection: Connection, conversation_id: int, branch: Branch) -> Place:
-    """Makes the branch active on which a turn goes on. Raises NotFound when there is no such message."""
-    if branch.kind == "after":
-        parent = None if branch.message_id is None else _message(connection, conversation_id, branch.message_id).id
-        question = None
+def go_to(connection: Connection, conversation_id: int, head: str | None, branch: Branch) -> Place:
+    """Makes the branch active on which a turn goes on; `head` is that of the one that is active now.
+
+    Raises NotFound when there is no such message.
+    """
+    if branch.kind == "after" and branch.message_id is None:
+        parent, question = _beginning(connection, conversation_id, head), None
+    elif branch.kind == "after":
+        parent, question = _message(connection, conversation_id, branch.message_id).id, None
     elif branch.kind == "edit":
         edited = _question(connection, conversation_id, _message(connection, conversation_id, branch.message_id))
         parent, question = edited.parent_id, None
@@ -42,9 +46,13 @@ def go_to(connection: Connection, conversation_id: int, branch: Branch) -> Place
     return Place(parent, question)
 
 
-def knows(connection: Connection, conversation_id: int, name: str) -> bool:
-    """Whether there is such a message, by our id or, if it is a question, by its client's."""
-    return _find(connection, conversation_id, name) is not None
+def known_to_client(connection: Connection, conversation_id: int, name: str) -> str | None:
+    """The message that a client calls so; None when there is none.
+
+    A client may call a question by our id and go on to do so when it changes it: it means the one that is shown.
+    """
+    found = _find(connection, conversation_id, name, messages.c.active.desc())
+    return None if found is None else found.id
 
 
 def switch(connection: Connection, conversation_id: int, message_id: str) -> str:
@@ -88,6 +96,19 @@ def count_shown(connection: Connection, conversation_id: int) -> int:
     return connection.scalar(select(func.count()).select_from(messages).where(shown(conversation_id))) or 0
 
 
+def _beginning(connection: Connection, conversation_id: int, head: str | None) -> str | None:
+    """What the first message follows that is shown: the last one before it that is cleared, which a restore brings back."""
+    rows = connection.execute(
+        select(messages.c.id, messages.c.parent_id, messages.c.cleared_at).where(
+            messages.c.conversation_id == conversation_id
+        )
+    )
+    known = {row.id: row for row in rows}
+    while head in known and known[head].cleared_at is None:
+        head = known[head].parent_id
+    return head
+
+
 def _answered(connection: Connection, conversation_id: int, name: str | None) -> Row[Any]:
     """The message of that name; of none, the newest one that is shown."""
     if name is not None:
@@ -111,12 +132,12 @@ def _message(connection: Connection, conversation_id: int, name: str | None) -> 
     return found
 
 
-def _find(connection: Connection, conversation_id: int, name: str) -> Row[Any] | None:
+def _find(connection: Connection, conversation_id: int, name: str, *preferred: ColumnElement[Any]) -> Row[Any] | None:
     """A message by our id, or a question by its client's."""
     named = (messages.c.id == name) | (messages.c.client_id == name)
     return connection.execute(
         select(messages)
         .where(messages.c.conversation_id == conversation_id, named, _NOT_CLEARED)
-        .order_by((messages.c.id == name).desc(), messages.c.seq.desc())
+        .order_by(*preferred, (messages.c.id == name).desc(), messages.c.seq.desc())
         .limit(1)
     ).first()

@@ -17,7 +17,12 @@ Branches = Literal["active", "all"]
 PORTION = 200  # messages that are read at once where all are wanted
 ATTACHMENT = ("filename", "media_type", "ocr_text", "description")  # what clients are told of a picture
 
-_MESSAGE = [column for column in messages.c if column.name not in ("conversation_id", "steps", "client_id", "cleared_at")]
+_PARENT = messages.alias()
+# the message before one, unless it is cleared or gone
+_AFTER = _PARENT.c.id.label("parent_id")
+_WITH_PARENT = messages.outerjoin(_PARENT, (_PARENT.c.id == messages.c.parent_id) & _PARENT.c.cleared_at.is_(None))
+_NOT_SHOWN = ("conversation_id", "steps", "client_id", "cleared_at", "parent_id")
+_MESSAGE = [_AFTER, *(column for column in messages.c if column.name not in _NOT_SHOWN)]
 _NOT_CLEARED = messages.c.cleared_at.is_(None)
 
 
@@ -49,7 +54,8 @@ def history(
         conversation = find_in(connection, key)
         if conversation is None:
             raise NotFound(what="session")
-        statement = select(*_MESSAGE).where(_shown_of(conversation.id, branches)).order_by(messages.c.seq.desc())
+        wanted = select(*_MESSAGE).select_from(_WITH_PARENT).where(_shown_of(conversation.id, branches))
+        statement = wanted.order_by(messages.c.seq.desc())
         if before is not None:
             statement = statement.where(messages.c.seq < _seq_of(connection, conversation.id, before))
         rows = connection.execute(statement.limit(None if limit is None else limit + 1)).all()
@@ -74,7 +80,8 @@ def wrong_before() -> InvalidField:
 def _versions(connection: Connection, conversation_id: int) -> dict[tuple[str | None, str], list[str]]:
     """The ids of the messages that follow the same one, by that one and their role, oldest first."""
     rows = connection.execute(
-        select(messages.c.id, messages.c.parent_id, messages.c.role)
+        select(messages.c.id, _AFTER, messages.c.role)
+        .select_from(_WITH_PARENT)
         .where(messages.c.conversation_id == conversation_id, _NOT_CLEARED)
         .order_by(messages.c.seq)
     )
@@ -111,9 +118,9 @@ def message_dict(row: Row[Any]) -> dict[str, Any]:
 def transcript(database: Database, conversation_id: int, *, branches: Branches) -> Iterator[dict[str, Any]]:
     """The messages that `history` gives, but for their `siblings`; read in portions, however many they are."""
     last = 0
-    wanted = _shown_of(conversation_id, branches)
+    wanted = select(*_MESSAGE).select_from(_WITH_PARENT).where(_shown_of(conversation_id, branches))
     while True:
-        later = select(*_MESSAGE).where(wanted, messages.c.seq > last).order_by(messages.c.seq).limit(PORTION)
+        later = wanted.where(messages.c.seq > last).order_by(messages.c.seq).limit(PORTION)
         with database.read() as connection:
             rows = connection.execute(later).all()
         for row in rows:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from models.branches import Place, count_shown, go_to, knows, shown
+from models.branches import Place, count_shown, go_to, known_to_client, shown
 from models.conversations import Conversation, ReadyDocument, create_in, find_in, ready_documents_in, title_of
 from models.database import Database, conversations, messages, now, retried
 from models.turns import Attachment, Branch, MessageStatus, Turn
@@ -102,7 +102,8 @@ def _open_stored(
     connection: Connection, conversation: Conversation, turn: Turn, documents: tuple[ReadyDocument, ...], present: datetime
 ) -> OpenedTurn:
     branch = _branch(connection, conversation.id, turn)
-    place = go_to(connection, conversation.id, branch) if branch else Place(conversation.head_id)
+    head = conversation.head_id
+    place = go_to(connection, conversation.id, head, branch) if branch else Place(head)
     last = conversation.last_seq
     common = {"conversation_id": conversation.id, "created_at": present}
     answer = {"id": turn.message_ids[1], "role": "assistant", "content": "", "status": "running", "attachments": []}
@@ -134,9 +135,10 @@ def _branch(connection: Connection, conversation_id: int, turn: Turn) -> Branch 
     if not turn.client_id or (branch and branch.kind == "after"):
         return branch
     branch = branch or Branch("edit", turn.client_id)
-    known = (name for name in (branch.message_id, turn.client_id) if name and knows(connection, conversation_id, name))
-    name = next(known, None)
-    return Branch(branch.kind, name) if name else None
+    names = (name for name in (branch.message_id, turn.client_id) if name)
+    known = (known_to_client(connection, conversation_id, name) for name in names)
+    message_id = next(filter(None, known), None)
+    return Branch(branch.kind, message_id) if message_id else None
 
 
 def _with_unknown(connection: Connection, conversation_id: int, turn: Turn) -> str:
