@@ -80,7 +80,7 @@ class Described:
         described = self.answer(operation, response.status_code)
         assert "x-request-id" in response.headers
         if "content" not in described:
-            assert not response.content
+            assert not response.content, operation
             return
         media_type = response.headers["content-type"].partition(";")[0]
         fitting = [content for kind, content in described["content"].items() if fnmatchcase(media_type, kind)]
