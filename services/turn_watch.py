@@ -103,9 +103,13 @@ class Reader:
             self.close()
 
     async def _unseen(self, key: str, last_event_id: str | None) -> Place | None:
-        """The turn that waits for its reader, unless this one has seen it."""
-        unseen = await self.streams.unseen(key)
-        return (unseen, -1, -1) if unseen and not (last_event_id or "").startswith(f"{unseen}:") else None
+        """The first turn that waits for its reader, if this one has not seen it: of those without events, the last."""
+        known = (last_event_id or "").partition(":")[0]
+        turns = [turn for turn in await self.streams.unseen(key) if turn != known]
+        for turn in turns:
+            if await self.streams.last(key, turn) is not None:
+                return turn, -1, -1
+        return (turns[-1], -1, -1) if turns else None
 
     async def _unfinished(self, key: str, message_id: str | None) -> Place | None:
         last = await self.streams.last(key, message_id) if message_id else None

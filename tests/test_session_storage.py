@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -167,6 +168,43 @@ def test_a_stop_reaches_the_worker_that_holds_the_lock(redis_url: str) -> None:
                 await asyncio.sleep(0)
             assert await heard.get() == lease.token
             serving.cancel()
+
+    run(test)
+
+
+@contextlib.asynccontextmanager
+async def deaf_to_locks(url: str) -> AsyncIterator[str]:
+    """The URL of a way to Redis on which a connection breaks off when a script has run, before its answer comes."""
+    address = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(address.hostname, address.port)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                back.write(data)
+                answer = await there.read(65_536)
+                if b"EVALSHA" in data:
+                    break
+                writer.write(answer)
+        back.close()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}{address.path}"
+
+
+def test_a_lock_that_was_taken_although_redis_seemed_away_is_freed(redis_url: str) -> None:
+    async def test() -> None:
+        async with worker(redis_url) as other, deaf_to_locks(redis_url) as url:
+            await other.release(await other.begin(KEY))  # Redis knows the scripts from now on
+            storage = SessionStorage(url, ttl=3600, lock_ttl=300, wait=0)
+            with pytest.raises(StoreUnavailable):
+                await storage.begin(KEY)
+            assert await other.redis.exists(f"lock:{KEY}")
+            serving = asyncio.create_task(storage.serve(lambda token: None))
+            assert (await other.begin(KEY)).turns == []
+            serving.cancel()
+            await storage.close()
 
     run(test)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from websockets.sync.client import connect
 
 from fakes.replies import hang, text
@@ -118,6 +119,14 @@ def test_turns_that_wait_for_their_reader_are_read_one_after_the_other(
     wait_until_idle(server, session)
     assert said(read(server, session)) == "从前有座山。"
     assert said(read(server, session)) == "回声: 二"
+
+
+def test_a_turn_that_never_began_keeps_no_reader(server: Server, session: str) -> None:
+    with redis.Redis.from_url(server.redis_url) as client:  # it was refused because Redis did not answer in time
+        client.zadd(f"unseen:local/{session}", {"msg_0": time.time()})
+    start(server, session, "一")
+    wait_until_idle(server, session)
+    assert said(read(server, session)) == "回声: 一"
 
 
 def test_clearing_stops_turns_that_wait_too(server: Server, scripted: Upstream, session: str) -> None:

@@ -146,11 +146,11 @@ class EventStreams:
         """A reader has seen a turn to its end."""
         await self.redis.zrem(f"unseen:{key}", message_id)
 
-    async def unseen(self, key: str) -> str | None:
-        """The turn that waits longest for its reader."""
+    async def unseen(self, key: str) -> list[str]:
+        """The turns that wait for their reader, oldest first."""
         oldest = time.time() - UNSEEN_SECONDS
-        found = cast("list[bytes]", await self.redis.zrange(f"unseen:{key}", oldest, "inf", byscore=True, offset=0, num=1))
-        return found[0].decode() if found else None
+        found = cast("list[bytes]", await self.redis.zrangebyscore(f"unseen:{key}", oldest, "inf"))
+        return [message_id.decode() for message_id in found]
 
     async def last(self, key: str, message_id: str) -> tuple[int, bool] | None:
         """The number of the last event of a turn so far, and whether the turn ended with it; None when there is none."""

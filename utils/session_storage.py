@@ -153,10 +153,14 @@ class SessionStorage:
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self.wait, 0.005
         while True:
-            with translated():
-                if not self._announced:  # or the lock of a worker that has just started would count as a dead one's
-                    await self._announce()
-                reply = await self._begin(keys=names, args=(token, self.lock_ttl, its_member))
+            try:
+                with translated():
+                    if not self._announced:  # or the lock of a worker that has just started would count as a dead one's
+                        await self._announce()
+                    reply = await self._begin(keys=names, args=(token, self.lock_ttl, its_member))
+            except StoreUnavailable:  # a Redis that comes back may take the lock for us all the same
+                self._unreleased.add((key, token, its_member))
+                raise
             if reply[0]:
                 turns = [orjson.loads(turn) for turn in reply[1]]
                 return Lease(key, token, turns, (reply[2] or b"").decode(), message_id)
