@@ -1,5 +1,6 @@
 """The kinds of answers, as the documentation describes them; `routes` says which address gives which."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -24,20 +25,22 @@ from utils.errors import (
 
 EVENT_STREAM = "text/event-stream"
 BINARY = {"type": "string", "format": "binary"}
+DONE = {"const": "[DONE]", "description": "The end."}
+Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success. `model` is the object that is sent, or each item of a stream; `body` is a JSON Schema of what is no object.
+    """A success: an object, or each item of a stream, is a `model`, of whose reference `schema` makes that of the body.
 
-    `examples` are by name; an object without any gets one made of those of its fields. `headers` are by name.
+    `examples` are texts by name; an object gets one made of those of its fields. `headers` are by name.
     """
 
     status: int
     description: str
     media_type: str = ""
     model: type[BaseModel] | None = None
-    body: dict[str, Any] | None = None
+    schema: Callable[[Schema], Schema] = dict
     examples: tuple[tuple[str, str], ...] = ()
     headers: tuple[str, ...] = ()
 
@@ -47,28 +50,65 @@ def json(model: type[BaseModel], status: int = 200, description: str = "", heade
     return Answer(status, description or HTTPStatus(status).phrase, "application/json", model, headers=headers)
 
 
-def stream(
+def events(
     items: type[BaseModel],
     description: str,
     examples: dict[str, bytes],
-    media_type: str = EVENT_STREAM,
     headers: tuple[str, ...] = (),
+    done: bool = False,
 ) -> Answer:
-    """A text that comes bit by bit; each of its items, the `data:` of an event, is one of the models of `items`.
+    """Server-sent events, each with one of the models of `items`; with `done`, `[DONE]` follows the last one.
 
-    `examples` are whole texts by their names.
+    The schema is that of one event, as OpenAPI 3.2 has it for items of a stream. `examples` are whole texts by their names.
     """
+
+    def event(reference: Schema) -> Schema:
+        data: Schema = {"type": "string", "contentMediaType": "application/json", "contentSchema": reference}
+        properties = {
+            "id": {"type": "string", "description": "Where the format has it: the turn and the event's place in it."},
+            "data": {"anyOf": [data, DONE]} if done else data,
+        }
+        return {"type": "object", "description": "One event.", "properties": properties, "required": ["data"]}
+
+    return _streamed(items, description, examples, headers, EVENT_STREAM, event)
+
+
+def lines(
+    items: type[BaseModel],
+    description: str,
+    examples: dict[str, bytes],
+    headers: tuple[str, ...] = (),
+    media_type: str = EVENT_STREAM,
+) -> Answer:
+    """Lines of a code and JSON, each one of the models of `items`."""
+
+    def line(reference: Schema) -> Schema:
+        content = {"contentMediaType": "application/json", "contentSchema": reference}
+        return {"type": "string", "description": "Lines; the schema is that of one.", **content}
+
+    return _streamed(items, description, examples, headers, media_type, line)
+
+
+def _streamed(
+    items: type[BaseModel],
+    description: str,
+    examples: dict[str, bytes],
+    headers: tuple[str, ...],
+    media_type: str,
+    schema: Callable[[Schema], Schema],
+) -> Answer:
     shown = tuple((name, text.decode()) for name, text in examples.items())
     sent = ("Cache-Control", "X-Accel-Buffering", *headers)
-    return Answer(200, description, media_type, items, {"type": "string"}, shown, sent)
+    return Answer(200, description, media_type, items, schema, shown, sent)
 
 
 def text(media_type: str, example: str, description: str, headers: tuple[str, ...] = ()) -> Answer:
-    return Answer(200, description, media_type, body={"type": "string"}, examples=(("text", example),), headers=headers)
+    shown = (("text", example),)
+    return Answer(200, description, media_type, schema=lambda _: {"type": "string"}, examples=shown, headers=headers)
 
 
 def binary(media_type: str, description: str, status: int = 200, headers: tuple[str, ...] = ()) -> Answer:
-    return Answer(status, description, media_type, body=BINARY, headers=headers)
+    return Answer(status, description, media_type, schema=lambda _: BINARY, headers=headers)
 
 
 def empty(status: int, description: str, headers: tuple[str, ...] = ()) -> Answer:

@@ -203,14 +203,12 @@ class _Writer:
         return responses
 
     def _content(self, answer: Answer) -> dict[str, Any]:
-        schema = dict(answer.body or {})
-        if answer.model is not None:
-            reference = self.references[answer.model]
-            if not schema:
-                return {"schema": reference, **_named(self.examples.of(reference))}
-            schema |= {"contentMediaType": answer.media_type, "contentSchema": reference}
-        examples = {name: {"value": value} for name, value in answer.examples}
-        return {"schema": schema, **({"examples": examples} if examples else {})}
+        reference = self.references[answer.model] if answer.model else {}
+        if answer.examples:
+            examples = {"examples": {name: {"value": value} for name, value in answer.examples}}
+        else:
+            examples = _named(self.examples.of(reference)) if reference else {}
+        return {"schema": answer.schema(reference), **examples}
 
     def _failures(self, operation: Operation) -> dict[str, Any]:
         return {str(status): self._failure(operation.path, errors) for status, errors in operation.all_errors.items()}
@@ -269,8 +267,7 @@ def _merge(content: dict[str, Any], more: dict[str, Any]) -> None:
     if not content:
         content.update(more)
         return
-    schema, other = content["schema"], more["schema"]
-    content["schema"] = {**schema, "contentSchema": {"anyOf": [schema["contentSchema"], other["contentSchema"]]}}
+    content["schema"] = {"anyOf": [content["schema"], more["schema"]]}
     content["examples"] = {**content["examples"], **more["examples"]}
 
 

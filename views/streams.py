@@ -24,7 +24,7 @@ from models.schemas_openai_answers import CompletionEvent
 from models.schemas_ui_stream import UiMessageChunk
 from services.protocols import chunks, data, lines, native, openai, ui
 from utils.errors import UpstreamTimeout
-from views.answers import stream
+from views import answers
 from views.examples import example_of
 
 Batches = Iterable[Sequence[tuple[str, Event]]]
@@ -55,36 +55,40 @@ def _shown(render: Callable[[Batches], Iterable[bytes]], name: str = "") -> dict
     return {title: b"".join(render(batch)) for title, batch in batches.items()}
 
 
-NATIVE = stream(
+NATIVE = answers.events(
     NativeEvent,
     "The turn's events, as a stream. Each has an `id`, which names its turn and its place in it.",
     _shown(lambda batches: native.stream(batches, "en")),
 )
-PIECES = stream(SimplePiece, "Pieces of the answer, as a stream.", _shown(lambda batches: chunks.stream(batches, "en")))
-COMPLETION = stream(
+PIECES = answers.events(
+    SimplePiece, "Pieces of the answer, as a stream.", _shown(lambda batches: chunks.stream(batches, "en"))
+)
+COMPLETION = answers.events(
     CompletionEvent,
     "Chunks, as a stream, then `data: [DONE]`; a failure is an error object before it.",
     _shown(lambda batches: openai.Wire(f"chatcmpl-{MESSAGE[4:]}", "agent", 1_760_000_000, True).stream(batches, "en")),
+    done=True,
 )
-UI = stream(
+UI = answers.events(
     UiMessageChunk,
     "For the AI SDK 5 to 7: the UI message stream, then `data: [DONE]`.",
     _shown(lambda batches: ui.stream(batches, "en"), "ui_"),
-    headers=(*ui.HEADERS,),
+    (*ui.HEADERS,),
+    done=True,
 )
-LINES = stream(
+LINES = answers.lines(
     SeedLine,
     "For plain messages: lines of a code and JSON, which are no server-sent events for all their media type.",
     _shown(lambda batches: lines.stream(batches, "en"), "lines_"),
 )
-DATA = stream(
+DATA = answers.lines(
     DataStreamLine,
     "For the AI SDK 4: the data stream, lines of a code and JSON.",
     _shown(lambda batches: data.stream(batches, "en")),
+    (*data.HEADERS,),
     "text/plain",
-    headers=(*data.HEADERS,),
 )
-DOCUMENT_STATES = stream(
+DOCUMENT_STATES = answers.events(
     DocumentView,
     "The document now and whenever it has changed, until it is finished.",
     {"document": b"".join(native.documents([example_of(DocumentView)]))},
