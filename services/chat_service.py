@@ -65,6 +65,8 @@ class ChatService:
         message_id = turn.message_ids[1]
         leave = partial(self.background.loop.call_soon_threadsafe, self.shop.stop, message_id)
         events = TurnLog(message_id) if turn.history is None else TurnLog(message_id, leave)
+        if turn.history is not None:  # its reader may leave at any moment from now on
+            self.shop.running[message_id] = None
         self.background.submit(self._run(turn, prepare, Outlet(events, turn, self.shop.streams)))
         return events
 
@@ -125,6 +127,9 @@ class ChatService:
         except Exception:  # the engine's edge
             log.exception("A turn broke")
             outlet.fail(ChatError())
+        finally:
+            self.shop.running.pop(turn.message_ids[1], None)
+            self.shop.stopping.discard(turn.message_ids[1])
 
     async def _clear(self, key: SessionKey) -> dict[str, Any]:
         shop = self.shop

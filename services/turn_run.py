@@ -129,23 +129,18 @@ class StatelessRun:
         self.shop, self.turn, self.outlet = workshop, turn, outlet
 
     async def run(self) -> None:
-        """Raises ChatError when the turn cannot begin."""
+        """Raises ChatError when the turn cannot begin. It is in `Workshop.running` already."""
         turn, shop = self.turn, self.shop
         generation = Generation(shop, turn, self.outlet.emit)
         token = turn.message_ids[1]
         cache = AnswerCache(shop.settings, shop.storage, turn)
-        shop.running[token] = None
-        try:
-            self.outlet.start()
-            if (found := await cache.find()) is not None:
-                self._repeat(found)
-                return
-            question = user_message(turn.message, turn.attachments)
-            generation.prepare(turn.system_prompt or "", grouped(turn.history or ()), question)
-            status, error = await generation.run(token)
-        finally:
-            del shop.running[token]
-            shop.stopping.discard(token)
+        self.outlet.start()
+        if (found := await cache.find()) is not None:
+            self._repeat(found)
+            return
+        question = user_message(turn.message, turn.attachments)
+        generation.prepare(turn.system_prompt or "", grouped(turn.history or ()), question)
+        status, error = await generation.run(token)
         TURNS.labels(status).inc()
         answer = generation.answer()
         if status == "complete":

@@ -1,5 +1,6 @@
 """Turns in one process: limits, tools, faults of the model. Valkey, SQLite and HTTP are real; no documents here."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,21 @@ def test_usage_is_that_of_all_calls(make_chat: MakeChat, upstream: Upstream) -> 
 def test_an_answer_that_was_cut_by_its_limit_says_so(make_chat: MakeChat, upstream: Upstream) -> None:
     upstream.reply("很长", finish_reason="length")
     assert ask(make_chat()).finish_reason == "length"
+
+
+def test_a_reader_who_leaves_before_a_stateless_turn_is_prepared_costs_no_model(
+    make_chat: MakeChat, upstream: Upstream
+) -> None:
+    chat, gone = make_chat(), asyncio.Event()
+
+    async def prepare(turn: Turn, _emit: Callable[[Event], None]) -> Turn:
+        await gone.wait()
+        return turn
+
+    log = chat.start(Turn(KEY, "问", history=()), prepare)
+    log.leave()
+    chat.background.loop.call_soon_threadsafe(gone.set)
+    assert log.answer().finish_reason == "stopped" and upstream.requests == []
 
 
 def test_old_turns_leave_the_window_whole(make_chat: MakeChat, upstream: Upstream) -> None:
