@@ -206,7 +206,9 @@ def test_a_reader_who_leaves_before_a_stateless_turn_is_prepared_costs_no_model(
     log = chat.start(Turn(KEY, "问", history=()), prepare)
     log.leave()
     chat.background.loop.call_soon_threadsafe(gone.set)
-    assert log.answer().finish_reason == "stopped" and upstream.requests == []
+    assert log.answer().finish_reason == "stopped"
+    ask(chat, "再问")
+    assert [request.question for request in upstream.requests] == ["再问"]
 
 
 def test_old_turns_leave_the_window_whole(make_chat: MakeChat, upstream: Upstream) -> None:
