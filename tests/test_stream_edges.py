@@ -77,16 +77,20 @@ def said(events: list[dict[str, Any]]) -> str:
     return answer
 
 
-def wait_until_idle(server: Server, session: str) -> None:
+def wait_for_answers(server: Server, scripted: Upstream, session: str, count: int) -> None:
+    """Waits until the model was asked so often, and the turn of the last time has ended."""
+    assert scripted.arrived(count)[-1].finished.wait(10)
     assert server.api.post("restore_chat_history", json={"session_id": session}).status_code == 200
 
 
 @pytest.mark.parametrize("number", [2, 999])
-def test_who_has_seen_the_end_or_says_more_gets_the_next_turn(server: Server, session: str, number: int) -> None:
+def test_who_has_seen_the_end_or_says_more_gets_the_next_turn(
+    server: Server, scripted: Upstream, session: str, number: int
+) -> None:
     message_id = start(server, session, "一")
     assert said(read(server, session)) == "回声: 一"
     start(server, session, "二")
-    wait_until_idle(server, session)  # it may begin and end while the reader is on his way
+    wait_for_answers(server, scripted, session, 2)  # it may begin and end while the reader is on his way
     assert said(read(server, session, f"{message_id}:{number}")) == "回声: 二"
 
 
@@ -116,16 +120,16 @@ def test_turns_that_wait_for_their_reader_are_read_one_after_the_other(
     half_said(server, scripted, session)
     start(server, session, "二")
     scripted.release()
-    wait_until_idle(server, session)
+    wait_for_answers(server, scripted, session, 2)
     assert said(read(server, session)) == "从前有座山。"
     assert said(read(server, session)) == "回声: 二"
 
 
-def test_a_turn_that_never_began_keeps_no_reader(server: Server, session: str) -> None:
+def test_a_turn_that_never_began_keeps_no_reader(server: Server, scripted: Upstream, session: str) -> None:
     with redis.Redis.from_url(server.redis_url) as client:  # it was refused because Redis did not answer in time
         client.zadd(f"unseen:local/{session}", {"msg_0": time.time()})
     start(server, session, "一")
-    wait_until_idle(server, session)
+    wait_for_answers(server, scripted, session, 1)
     assert said(read(server, session)) == "回声: 一"
 
 
