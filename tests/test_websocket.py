@@ -3,9 +3,10 @@
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -144,4 +145,23 @@ def test_who_only_waits_is_sent_away_when_the_server_ends(make_server: MakeServe
         with pytest.raises(ConnectionClosed) as closed:
             client.recv(timeout=10)
         assert closed.value.rcvd and closed.value.rcvd.code == 1012
+    assert server.processes["web"].wait(20) == 0
+
+
+def test_an_answer_is_finished_before_the_server_ends(make_server: MakeServer, scripted: Upstream) -> None:
+    server = make_server(LLM_API_URL=scripted.url, LLM_API_KEY="k", LLM_MODEL="scripted")
+    scripted.reply(text("从前"), hang(), text("有座山。"))
+    with connected(server, "s") as client:
+        send(client, message="讲个故事")
+        received(client, "chunk")
+        with ExitStack() as stack:  # in each worker somebody waits, and is sent away when it hears the signal
+            urls = [f"{server.url}/api/v1/chat/waiting-{number}/stream" for number in range(10)]
+            waiting = [stack.enter_context(httpx.stream("GET", url, timeout=20)).iter_lines() for url in urls]
+            assert all(next(lines).startswith(":") for lines in waiting)
+            server.processes["web"].terminate()
+            assert all("retry: 1000" in list(lines) for lines in waiting)
+        scripted.release()
+        assert received(client)[-1]["data"]["full_text"] == "从前有座山。"
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=10)
     assert server.processes["web"].wait(20) == 0

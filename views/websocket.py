@@ -65,6 +65,8 @@ class Connection:
         self.ws, self.services, self.key, self.language = ws, found, key, speech
         self.asked: SimpleQueue[Callable[[], TurnLog | None] | None] = SimpleQueue()
         self.sending = threading.Lock()
+        self.idle = threading.Event()  # nothing is being answered
+        self.idle.set()
 
     def serve(self) -> None:
         """Answers until either side ends the connection."""
@@ -89,7 +91,7 @@ class Connection:
         self.ws.thread.join()
 
     def _received(self) -> Iterator[str | bytes]:
-        while not self.services.draining.is_set():
+        while not (self.services.draining.is_set() and self.idle.is_set()):
             if (data := self.ws.receive(timeout=LOOK_SECONDS)) is not None:
                 yield data
         self.ws.close(SHUTTING_DOWN)
@@ -119,6 +121,7 @@ class Connection:
 
     def _answer(self) -> None:
         while (ask := self.asked.get()) is not None:
+            self.idle.clear()
             try:
                 if (events := ask()) is not None:
                     self._show(events)
@@ -126,6 +129,8 @@ class Connection:
                 self._send(native.render(Failed(error), self.language))
             except ConnectionClosed:
                 return
+            finally:
+                self.idle.set()
 
     def _show(self, events: TurnLog) -> None:
         try:
