@@ -160,6 +160,8 @@ def test_an_answer_is_finished_before_the_server_ends(make_server: MakeServer, s
             assert all(next(lines).startswith(":") for lines in waiting)
             server.processes["web"].terminate()
             assert all("retry: 1000" in list(lines) for lines in waiting)
+        with pytest.raises(TimeoutError):  # longer than the time between two looks
+            client.recv(timeout=3)
         scripted.release()
         assert received(client)[-1]["data"]["full_text"] == "从前有座山。"
         with pytest.raises(ConnectionClosed):
