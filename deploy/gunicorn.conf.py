@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def post_worker_init(worker: Any) -> None:
     services = worker.wsgi.extensions["services"]
 
     def drain(number: int, frame: Any) -> None:
+        worker.ends_at = time.monotonic() + DRAIN_SECONDS
         services.drain()
         timer = threading.Timer(DRAIN_SECONDS, services.close)
         timer.daemon = True
@@ -95,6 +97,9 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Says goodbye to the stores, so that no other worker waits for this one."""
+    """Says goodbye to the stores, so that no other worker waits for this one; answers may finish without a request too."""
     if getattr(worker, "wsgi", None) is not None:
-        worker.wsgi.extensions["services"].close()
+        services = worker.wsgi.extensions["services"]
+        if (left := getattr(worker, "ends_at", 0) - time.monotonic()) > 0:
+            services.chat.finish(left)
+        services.close()

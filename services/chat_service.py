@@ -1,6 +1,7 @@
 """What views may do with turns. The turns themselves run on the worker's event loop, whether or not anybody reads them."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,15 @@ class ChatService:
         context = self.shop.tool_context(key, documents, language)
         return [(tool, tool.missing(context)) for tool in all_tools()]
 
+    def finish(self, seconds: float) -> None:
+        """Lets turns that run come to their end, whoever reads them, for at most so long."""
+        with contextlib.suppress(TimeoutError):
+            self.background.run(self._finish(), timeout=seconds)
+
+    async def _finish(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def close(self) -> None:
         """Ends what runs: each answer is marked interrupted and its readers are told."""
         self.background.run(self._shut_down(), timeout=20)
@@ -177,6 +187,7 @@ class ChatService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.shop.streams.close()
+        self.watch.end()
         for serving in self._serving:
             serving.cancel()
         await self.shop.storage.close()

@@ -28,6 +28,7 @@ class TurnWatch:
     def __init__(self, streams: EventStreams, background: Background, most_readers: int) -> None:
         self.streams, self.background, self.most_readers = streams, background, most_readers
         self.readers: Counter[str] = Counter()
+        self.open: set[Reader] = set()
         self.waiting: set[Reader] = set()  # for a turn to begin
         self.draining = False
 
@@ -50,6 +51,11 @@ class TurnWatch:
     def _send_away(self) -> None:
         self.draining = True
         for reader in list(self.waiting):
+            reader.give_up()
+
+    def end(self) -> None:
+        """Sends all away, on the event loop: nothing is read any more."""
+        for reader in list(self.open):
             reader.give_up()
 
     def _start(self, key: SessionKey, last_event_id: str | None, *, wait: bool) -> TurnLog:
@@ -77,6 +83,7 @@ class Reader:
         if self.watch.readers[self.key.owner] >= self.watch.most_readers:
             raise RateLimited(retry_after=5)
         self.watch.readers[self.key.owner] += 1
+        self.watch.open.add(self)
         try:
             with translated():
                 await self._begin(last_event_id, wait=wait)
@@ -205,3 +212,4 @@ class Reader:
         self._stop_following()
         self._wait_no_more()
         self.watch.readers[self.key.owner] -= 1
+        self.watch.open.discard(self)

@@ -46,6 +46,7 @@ class Services:
     rate_limit: RateLimit | None
     draining: threading.Event = field(default_factory=threading.Event)  # set when the process is about to end
     _closed: threading.Event = field(default_factory=threading.Event)
+    _closing: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def build(cls, settings: Settings) -> "Services":
@@ -88,14 +89,15 @@ class Services:
         self.chat.watch.send_away()
 
     def close(self) -> None:
-        """Ends running turns as interrupted and leaves the stores; only the first call does."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        self.completions.close()
-        self.chat.close()
-        self.background.close()
-        self.database.close()
+        """Ends running turns as interrupted and leaves the stores; only the first call does, others wait for it."""
+        with self._closing:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            self.completions.close()
+            self.chat.close()
+            self.background.close()
+            self.database.close()
 
 
 def _warm_up(retrieval: RetrievalService) -> None:

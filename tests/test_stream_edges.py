@@ -1,8 +1,11 @@
 """What readers meet at the edges: odd ids, turns that are refused or wait, sessions that are cleared meanwhile."""
 
+import contextlib
 import json
+import sqlite3
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -160,3 +163,18 @@ def test_a_resumed_websocket_waits_for_nothing(server: Server, session: str) -> 
         client.send('{"type": "resume"}')
         client.send('{"message": "你好"}')
         assert json.loads(client.recv(timeout=10))["type"] == "start"
+
+
+def test_an_answer_whose_request_is_over_finishes_after_sigterm(make_server: MakeServer, scripted: Upstream) -> None:
+    server = make_server(LLM_API_URL=scripted.url, LLM_API_KEY="k", LLM_MODEL="scripted")
+    half_said(server, scripted, "s")
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(server.stop, "web")
+        with contextlib.suppress(httpx.TransportError):  # until nothing is accepted any more
+            while httpx.get(f"{server.url}/api/v1/health/live", timeout=1):
+                pass
+        scripted.release()
+        assert stopped.result() == 0
+    with sqlite3.connect(server.data / "chat.db") as connection:
+        answer = connection.execute("SELECT content, status FROM messages WHERE role = 'assistant'").fetchall()
+    assert answer == [("从前有座山。", "complete")]
