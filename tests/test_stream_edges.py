@@ -142,8 +142,10 @@ def test_clearing_stops_turns_that_wait_too(server: Server, scripted: Upstream, 
     for number in range(3):
         start(server, session, f"等{number}")
     assert server.api.post("clear_current_chat_history", json={"session_id": session}).status_code == 200
-    scripted.on(lambda request: None)
-    scripted.release()  # those that came after it
+    with sqlite3.connect(server.data / "chat.db") as connection:  # those that came after it are stopped, too
+        mine = "FROM messages JOIN conversations c ON c.id = conversation_id WHERE session_id = ? AND role = 'assistant'"
+        while sorted(row[0] for row in connection.execute(f"SELECT status {mine}", (session,))) != ["stopped"] * 4:
+            server.api.post(f"chat/{session}/stop")
 
 
 def test_readers_are_counted_until_they_leave(hasty: Server, scripted: Upstream, session: str) -> None:
