@@ -237,8 +237,7 @@ def _cut(text: str, start: int, end: int, limit: int, cuts: Sequence[re.Pattern[
         yield Span(start, end)
         return
     if not cuts:
-        step = max(1, limit * (end - start) // size)
-        yield from (Span(at, min(end, at + step)) for at in range(start, end, step))
+        yield from _cut_anywhere(text, start, end, limit)
         return
     goal = size / -(-size // limit)
     first, last, taken = start, start, 0
@@ -255,6 +254,18 @@ def _cut(text: str, start: int, end: int, limit: int, cuts: Sequence[re.Pattern[
         last = part.end
     if first < last:
         yield Span(first, last)
+
+
+def _cut_anywhere(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
+    """Parts no wider than `limit`, or of a single character."""
+    at, taken = start, 0
+    for place in range(start, end):
+        wide = 1 + len(text[place].encode("utf-8", "surrogatepass"))  # twice the width, which may be a half
+        if taken + wide > 2 * limit and place > at:
+            yield Span(at, place)
+            at, taken = place, 0
+        taken += wide
+    yield Span(at, end)
 
 
 def _split(text: str, start: int, end: int, separator: re.Pattern[str]) -> Iterator[Span]:

@@ -54,6 +54,13 @@ def test_chunks_of_any_text_hold_all_of_it_at_the_right_place(texts: list[str]) 
         assert all(width(passage) <= PASSAGE_WIDTH + 1 for passage in joined)
 
 
+def test_text_without_a_place_to_cut_is_cut_by_its_width() -> None:
+    text = "无标点" * 300 + "a" * 900  # wide characters, then narrow ones
+    found = passages(text)
+    assert "".join(text[span.start : span.end] for span in found) == text
+    assert max(width(text[span.start : span.end]) for span in found) == PASSAGE_WIDTH
+
+
 def test_blank_code_is_no_chunk() -> None:
     parts = chunks_of("```\n" + "x = 1\n" * 300 + "\u3000")
     assert all(part.text.strip() for part in parts)
