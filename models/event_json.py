@@ -1,6 +1,5 @@
 """Events as bytes, for the streams from which any worker replays a turn."""
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, cast, get_args
 
@@ -14,13 +13,13 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
 _NESTED = {kind.__name__: TypeAdapter(kind) for kind in (Ended, SourcesFound)}
 
 
-def encode(events: Sequence[Event]) -> bytes:
-    """A JSON array with a pair of name and fields for each event."""
-    return orjson.dumps([(type(event).__name__, event) for event in events], default=_error)
+def encode(event: Event) -> bytes:
+    """A JSON array of name and fields. Raises TypeError for what JSON cannot hold."""
+    return orjson.dumps((type(event).__name__, event), default=_error)
 
 
 def decode(data: bytes) -> list[Event]:
-    """The events of which `encode` made `data`."""
+    """The events of a JSON array of which `encode` made each item."""
     return [_event(name, values) for name, values in orjson.loads(data)]
 
 

@@ -4,7 +4,7 @@ Started, then any of DocumentProgress, Chunk, Reasoning, ToolCalled and its Tool
 Ended or Failed. A wire format renders these and knows nothing else.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from utils.errors import ChatError
@@ -47,6 +47,9 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
+
+    def as_dict(self) -> dict[str, int]:
+        return {**asdict(self), "total_tokens": self.total_tokens}
 
 
 @dataclass(frozen=True, slots=True)

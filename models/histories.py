@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from models.branches import shown
 from models.conversations import find_in
 from models.database import Database, messages
+from models.events import Usage
 from models.turns import SessionKey
 from utils.errors import InvalidField, NotFound
 
@@ -105,11 +106,7 @@ def message_dict(row: Row[Any]) -> dict[str, Any]:
         "tool_calls": row.tool_calls,
         "model": row.model,
         "finish_reason": row.finish_reason,
-        "usage": {
-            "input_tokens": row.input_tokens,
-            "output_tokens": row.output_tokens,
-            "total_tokens": row.input_tokens + row.output_tokens,
-        },
+        "usage": Usage(row.input_tokens, row.output_tokens).as_dict(),
         "active": row.active,
         "attachments": [{name: attachment[name] for name in ATTACHMENT} for attachment in row.attachments],
     }

@@ -1,8 +1,10 @@
 """What a turn needs: who asks what, in which session, with which options."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import takewhile
+from typing import Any, Literal, Protocol, TypeVar
 
 from models.providers import Endpoint
 from utils.errors import Language
@@ -45,6 +47,19 @@ class ClientMessage:
 
     id: str
     content: str
+
+
+class FromSomebody(Protocol):
+    @property
+    def role(self) -> str: ...
+
+
+Message = TypeVar("Message", bound=FromSomebody)
+
+
+def since_last_answer(messages: Sequence[Message]) -> list[Message]:
+    """The messages of the user at the end, oldest first."""
+    return list(takewhile(lambda message: message.role == "user", reversed(messages)))[::-1]
 
 
 @dataclass(frozen=True, slots=True)

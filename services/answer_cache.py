@@ -34,7 +34,7 @@ class AnswerCache:
     async def keep(self, answer: Answer) -> None:
         """Keeps a whole answer; not one for which tools were called, since their results change."""
         if self.name and answer.finish_reason == "stop" and not answer.tool_calls:
-            await self.storage.cache(self.name, encode([Ended(answer)]), self.seconds)
+            await self.storage.cache(self.name, b"[%s]" % encode(Ended(answer)), self.seconds)
 
 
 def _name(settings: Settings, turn: Turn) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any
 
 from models import conversations
 from models.database import Database, Writer, now
-from models.event_json import encode
 from models.events import Event
 from models.tools import Tool
 from models.turns import SessionKey, Turn
@@ -28,7 +27,7 @@ from utils.background import Background
 from utils.errors import ChatError, Language, StoreUnavailable
 from utils.event_streams import EventStreams
 from utils.metrics import TURNS
-from utils.session_storage import SessionStorage, translated
+from utils.session_storage import Lease, SessionStorage, translated
 from utils.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,15 +46,15 @@ class ChatService:
     ) -> None:
         self.settings, self.background = settings, background
         threads = ThreadPoolExecutor(16, thread_name_prefix="blocking")
-        streams = EventStreams(storage.redis, storage.worker_id, settings.MEMORY_TTL_SECONDS, encode)
+        streams = EventStreams(storage.redis, storage.worker_id, settings.MEMORY_TTL_SECONDS)
         engine = TurnEngine(storage)
         self.shop = Workshop(settings, database, Writer(database), storage, streams, retrieval, engine, threads)
-        self.watch = TurnWatch(streams, background, settings.STREAMS_PER_USER)
+        self.watch = TurnWatch(storage, streams, background, settings.STREAMS_PER_USER)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving = [
-            background.submit(storage.serve(self.shop.stop)),
-            background.submit(streams.serve()),
-            background.submit(interrupted_turns.serve(self.shop)),
+            background.serve(storage.serve(self.shop.stop)),
+            background.serve(streams.serve()),
+            background.serve(interrupted_turns.serve(self.shop)),
         ]
 
     def start(self, turn: Turn, prepare: Prepare | None = None) -> TurnLog:
@@ -64,10 +63,10 @@ class ChatService:
         A stateless turn ends when its reader leaves.
         """
         message_id = turn.message_ids[1]
-        leave = partial(self.background.loop.call_soon_threadsafe, self.shop.stop, message_id)
-        events = TurnLog(message_id) if turn.history is None else TurnLog(message_id, leave)
+        events = TurnLog(message_id)
         if turn.history is not None:  # its reader may leave at any moment from now on
             self.shop.running[message_id] = None
+            events.leave = partial(self.background.loop.call_soon_threadsafe, self.shop.stop, message_id)
         self.background.submit(self._run(turn, prepare, Outlet(events, turn, self.shop.streams)))
         return events
 
@@ -144,14 +143,11 @@ class ChatService:
     async def _clear(self, key: SessionKey) -> dict[str, Any]:
         shop = self.shop
         await shop.in_thread(conversations.find, shop.database, key)
-        lease = await seize(shop.storage, str(key))
-        try:
+        async with self._held(seize(shop.storage, str(key))) as lease:
             conversation, cleared, at = await shop.in_thread(conversations.clear, shop.database, key)
             if conversation.temporary:
                 cleared = sum(m["role"] in ("user", "assistant") for turn in lease.turns for m in turn["messages"])
             await shop.storage.forget(str(key), keep_prompt=conversation.temporary)
-        finally:
-            await shop.storage.release(lease)
         until = at + timedelta(seconds=self.settings.CLEAR_RETENTION_SECONDS)
         return {
             "session_id": key.session_id,
@@ -163,23 +159,26 @@ class ChatService:
         shop = self.shop
         await shop.in_thread(conversations.find, shop.database, key)
         oldest = now() - timedelta(seconds=self.settings.CLEAR_RETENTION_SECONDS)
-        lease = await shop.storage.begin(str(key))
-        try:
+        async with self._held(shop.storage.begin(str(key))):
             restored = await shop.in_thread(conversations.restore, shop.database, key, oldest)
             if restored:
                 await shop.storage.forget(str(key))
-        finally:
-            await shop.storage.release(lease)
         return {"session_id": key.session_id, "restored_messages": restored}
 
     async def _switch_branch(self, key: SessionKey, message_id: str) -> None:
         shop = self.shop
         await shop.in_thread(conversations.find, shop.database, key)
-        lease = await shop.storage.begin(str(key))
-        try:
+        async with self._held(shop.storage.begin(str(key))):
             await shop.in_thread(conversations.switch_branch, shop.database, key, message_id)
+
+    @contextlib.asynccontextmanager
+    async def _held(self, taking: Awaitable[Lease]) -> AsyncIterator[Lease]:
+        """A session's lock, once it is taken."""
+        lease = await taking
+        try:
+            yield lease
         finally:
-            await shop.storage.release(lease)
+            await self.shop.storage.release(lease)
 
     async def _shut_down(self) -> None:
         tasks = [*self._tasks, *self.shop.later]

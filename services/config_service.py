@@ -47,7 +47,7 @@ class ConfigService:
     def __init__(self, settings: Settings, database: Database, background: Background) -> None:
         self.settings, self.database, self.background = settings, database, background
         self.box = SecretsBox(settings.SECRET_KEY, settings.DATA_DIR / "secret.key")
-        self.presets = {preset.type: preset for preset in settings.MODEL_PRESETS if preset.url}
+        self.presets = settings.offered_presets
 
     def get(self, owner: str, user_id: str) -> dict[str, Any]:
         """A configuration as clients see it; keys are masked."""

@@ -9,7 +9,7 @@ from models.database import Database
 from models.llm_factory import default_model_name, local_provider
 from models.providers import Endpoint
 from models.schemas_front_end import FrontEndBody, FrontEndMessage, Protocol
-from models.turns import Branch, ClientMessage, SessionKey, Turn
+from models.turns import Branch, ClientMessage, SessionKey, Turn, since_last_answer
 from services.attachments import AttachedFile
 from utils.errors import InvalidField, Language, NotFound, ProviderNotConfigured
 from utils.settings import Settings
@@ -44,6 +44,7 @@ def parse(
         raise _fault("the last one must not be blank")
     if files and not body.id:
         raise _fault("files need a chat with an id")
+    earlier = since_last_answer(messages) if body.id else []
     turn = Turn(
         key=SessionKey(owner, body.id or ""),
         message=question.text,
@@ -55,7 +56,7 @@ def parse(
         language=language,
         client_id=question.id,
         history=None if body.id else tuple(_memory(message) for message in messages if message.text),
-        before=_unanswered(messages) if body.id else (),
+        before=tuple(ClientMessage(message.id, message.text) for message in earlier),
         branch=_branch(body),
         endpoint=endpoint,
     )
@@ -102,16 +103,6 @@ def _branch(body: FrontEndBody) -> Branch | None:
     if body.trigger == "regenerate-message":
         return Branch("again", body.messageId or None)
     return Branch("edit", body.messageId) if body.messageId else None
-
-
-def _unanswered(messages: Sequence[FrontEndMessage]) -> tuple[ClientMessage, ...]:
-    """The user's messages since the last answer."""
-    found: list[ClientMessage] = []
-    for message in reversed(messages):
-        if message.role == "assistant":
-            break
-        found.append(ClientMessage(message.id, message.text))
-    return tuple(reversed(found))
 
 
 def _memory(message: FrontEndMessage) -> dict[str, Any]:

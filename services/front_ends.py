@@ -127,10 +127,6 @@ def whole(answer: Answer) -> dict[str, Any]:
         "content": answer.response,
         "tool_calls": [asdict(call) for call in answer.tool_calls],
         "sources": [asdict(source) for source in answer.sources],
-        "usage": {
-            "input_tokens": answer.usage.input_tokens,
-            "output_tokens": answer.usage.output_tokens,
-            "total_tokens": answer.usage.total_tokens,
-        },
+        "usage": answer.usage.as_dict(),
         "finish_reason": answer.finish_reason,
     }

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from models import turn_records
-from models.event_json import decode
+from models.event_json import decode, encode
 from models.events import Chunk, Ended, Event, Failed, Reasoning
 from services.generation import Workshop
 from utils.errors import StoreUnavailable
@@ -39,7 +39,7 @@ async def _bury(shop: Workshop, key: str, message_id: str) -> None:
     reasoning = "".join(event.content for event in events if isinstance(event, Reasoning))
     await shop.write(turn_records.interrupt, message_id, content, reasoning)
     turn = Outgoing(key, message_id, next=len(events), new=not events)
-    shop.streams.publish(turn, Failed(StoreUnavailable(store="worker")), ends=True)
+    shop.streams.publish(turn, encode(Failed(StoreUnavailable(store="worker"))), ends=True)
     TURNS.labels("interrupted").inc()
 
 

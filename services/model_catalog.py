@@ -16,7 +16,7 @@ HOUSE = "llm-chat-backend"
 class ModelCatalog:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.presets = {preset.type: preset for preset in settings.MODEL_PRESETS if preset.url}
+        self.presets = settings.offered_presets
 
     @property
     def chat_models(self) -> list[str]:

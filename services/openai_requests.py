@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from models.completions import AGENT_OPTIONS, check_options
 from models.schemas_openai import ChatCompletionBody, Message, Part
-from models.turns import Attachment, ClientMessage, SessionKey, Turn
+from models.turns import Attachment, ClientMessage, SessionKey, Turn, since_last_answer
 from services.attachments import AttachedFile
 from services.model_catalog import AGENT
 from utils.errors import InvalidField, Language
@@ -34,6 +34,7 @@ def agent_turn(body: ChatCompletionBody, owner: str, language: Language) -> tupl
         raise _fault("the last one must not be blank")
     if not body.session_id and not all(file.is_picture for file in files):
         raise _fault("files need a session_id")
+    earlier = since_last_answer(messages) if body.session_id else []
     turn = Turn(
         key=SessionKey(owner, body.session_id or NO_SESSION),
         message=_clean(question.text),
@@ -44,17 +45,10 @@ def agent_turn(body: ChatCompletionBody, owner: str, language: Language) -> tupl
         temporary=body.temporary,
         language=language,
         history=None if body.session_id else tuple(_memory(messages)),
-        before=_unanswered(messages) if body.session_id else (),
+        before=tuple(ClientMessage("", _clean(message.text)) for message in earlier),
         attachments=() if body.session_id else tuple(Attachment(file.name, file.url, file.media_type) for file in files),
     )
     return turn, files if body.session_id else ()
-
-
-def _unanswered(messages: Sequence[Message]) -> tuple[ClientMessage, ...]:
-    """The user's messages since the last answer."""
-    answers = [place for place, message in enumerate(messages) if message.role != "user"]
-    since = messages[max(answers, default=-1) + 1 :]
-    return tuple(ClientMessage("", _clean(message.text)) for message in since)
 
 
 def _memory(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Where the events of a turn go: to the view that started it and, if the turn has a session, to the session's streams."""
 
+from models.event_json import encode
 from models.events import Answer, Ended, Event, Failed, SourcesFound, Started
 from models.turns import Turn
 from services.turn_log import TurnLog
@@ -15,7 +16,7 @@ class Outlet:
         self.outgoing = Outgoing(str(turn.key), turn.message_ids[1]) if turn.history is None else None
         self._start = Started("" if turn.history is not None else turn.key.session_id, turn.message_ids[1])
         self._started = False
-        self._next = 0
+        self._count = 0  # of the events of a stateless turn; the streams count the others
 
     def start(self) -> None:
         """Tells the readers which turn it is; only the first call does."""
@@ -29,10 +30,10 @@ class Outlet:
 
     def publish(self, event: Event, *, ends: bool = False) -> int:
         """Shows an event to the readers in other workers, and to those who come later; its number."""
-        self._next += 1
         if self.outgoing is not None:
-            self._streams.publish(self.outgoing, event, ends=ends)
-        return self._next - 1
+            return self._streams.publish(self.outgoing, encode(event), ends=ends)
+        self._count += 1
+        return self._count - 1
 
     def fail(self, error: ChatError) -> None:
         """Ends the turn with an error."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -14,7 +13,7 @@ from services.turn_log import TurnLog
 from utils.background import Background
 from utils.errors import RateLimited, StoreUnavailable
 from utils.event_streams import EntryId, EventStreams, Fields, Follower, events_key
-from utils.session_storage import translated
+from utils.session_storage import SessionStorage, translated
 
 WAIT_SECONDS = 60  # how long a reader waits for a turn to begin; then it is to come back
 BEGIN_SECONDS = 1  # how long it may take until what a turn began with can be read
@@ -25,11 +24,10 @@ LAST_EVENT_ID = re.compile(r"(msg_[0-9a-f]{1,64}):(\d{1,9})")
 class TurnWatch:
     """The readers of one web worker. Its methods block and are called from views' threads."""
 
-    def __init__(self, streams: EventStreams, background: Background, most_readers: int) -> None:
-        self.streams, self.background, self.most_readers = streams, background, most_readers
-        self.readers: Counter[str] = Counter()
-        self.open: set[Reader] = set()
-        self.waiting: set[Reader] = set()  # for a turn to begin
+    def __init__(self, storage: SessionStorage, streams: EventStreams, background: Background, most_readers: int) -> None:
+        self.storage, self.streams, self.background = storage, streams, background
+        self.most_readers = most_readers
+        self.readers: set[Reader] = set()
         self.draining = False
 
     def watch(self, key: SessionKey, last_event_id: str | None = None) -> TurnLog:
@@ -50,12 +48,13 @@ class TurnWatch:
 
     def _send_away(self) -> None:
         self.draining = True
-        for reader in list(self.waiting):
-            reader.give_up()
+        for reader in list(self.readers):
+            if reader.waits:
+                reader.give_up()
 
     def end(self) -> None:
         """Sends all away, on the event loop: nothing is read any more."""
-        for reader in list(self.open):
+        for reader in list(self.readers):
             reader.give_up()
 
     def _start(self, key: SessionKey, last_event_id: str | None, *, wait: bool) -> TurnLog:
@@ -69,21 +68,19 @@ class Reader:
     """One reader of one session, on the event loop."""
 
     def __init__(self, watch: TurnWatch, key: SessionKey) -> None:
-        self.watch, self.streams = watch, watch.streams
+        self.watch, self.storage, self.streams = watch, watch.storage, watch.streams
         self.key, self.loop = key, watch.background.loop
         self.log = TurnLog("", partial(self.loop.call_soon_threadsafe, self.close))
         self.seen = -1  # number of the last event that was passed on
-        self.closed = False
         self._following: Follower | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, last_event_id: str | None, *, wait: bool) -> None:
         """Finds out what is to be read, and starts. Without `wait`, only a running turn is."""
-        if self.watch.readers[self.key.owner] >= self.watch.most_readers:
+        if sum(reader.key.owner == self.key.owner for reader in self.watch.readers) >= self.watch.most_readers:
             raise RateLimited(retry_after=5)
-        self.watch.readers[self.key.owner] += 1
-        self.watch.open.add(self)
+        self.watch.readers.add(self)
         try:
             with translated():
                 await self._begin(last_event_id, wait=wait)
@@ -94,14 +91,14 @@ class Reader:
     async def _begin(self, last_event_id: str | None, *, wait: bool) -> None:
         key = str(self.key)
         place, newest = await self.streams.newest_turn(key)
-        turn = await self._resumed(key, last_event_id)
-        if turn is None and wait:
-            turn = await self._unseen(key, last_event_id)
-        for name in (await self.streams.holder(key), newest):  # others may be refused while one runs
-            turn = turn or await self._unfinished(key, name)
-        if turn is None and not wait:
-            turn = await self._beginning(key)
-        if turn is not None:
+        turn = (
+            await self._resumed(key, last_event_id)
+            or (wait and await self._unseen(key, last_event_id))
+            or await self._unfinished(key, await self.storage.running(key))  # others may be refused while one runs
+            or await self._unfinished(key, newest)
+            or (not wait and await self._beginning(key))
+        )
+        if turn:
             await self._read(*turn)
         elif wait:
             self._wait()
@@ -125,7 +122,7 @@ class Reader:
     async def _beginning(self, key: str) -> Place | None:
         """The turn that holds the session's lock: it takes a moment until something of it is in the streams."""
         async for _ in self._moments(key):
-            if (turn := await self._unfinished(key, await self.streams.holder(key))) is not None:
+            if (turn := await self._unfinished(key, await self.storage.running(key))) is not None:
                 return turn
         return None
 
@@ -147,13 +144,13 @@ class Reader:
     async def _moments(self, key: str) -> AsyncIterator[None]:
         """Some while, as long as a turn of the session runs."""
         deadline = self.loop.time() + BEGIN_SECONDS
-        while self.loop.time() < deadline and await self.streams.holder(key):
+        while self.loop.time() < deadline and await self.storage.running(key):
             await asyncio.sleep(0.01)
             yield
 
     async def _read(self, message_id: str, seen: int, after: int) -> None:
         self.log.message_id, self.seen = message_id, seen
-        if seen < 0 and self._patience is None:
+        if seen < 0 and not self.waits:
             self._wait()
         name = events_key(str(self.key), message_id)
         self._following = await self.streams.follow(name, (after + 1, 0), self._pass_on)
@@ -186,12 +183,16 @@ class Reader:
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(0 if self.watch.draining else WAIT_SECONDS, self.give_up)
-        self.watch.waiting.add(self)
+
+    @property
+    def waits(self) -> bool:
+        """For a turn to begin."""
+        return self._patience is not None
 
     def _wait_no_more(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
-        self.watch.waiting.discard(self)
+            self._patience = None
 
     def give_up(self) -> None:
         """Asks the reader to come back later."""
@@ -206,10 +207,6 @@ class Reader:
 
     def close(self) -> None:
         """Nobody reads any more."""
-        if self.closed:
-            return
-        self.closed = True
         self._stop_following()
         self._wait_no_more()
-        self.watch.readers[self.key.owner] -= 1
-        self.watch.open.discard(self)
+        self.watch.readers.discard(self)

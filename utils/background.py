@@ -5,6 +5,7 @@ Views are threads that start work here and wait for it; what runs here outlives 
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import uvloop
 
 from utils import http_client
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -33,6 +36,12 @@ class Background:
         """Starts `work` on the loop, from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
+    def serve(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        """Starts what is to go on until it is cancelled. When it ends otherwise, the log tells."""
+        future = self.submit(work)
+        future.add_done_callback(_note_end)
+        return future
+
     def run(self, work: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
         """Runs `work` on the loop and waits for it, from any other thread. Raises TimeoutError after `timeout` seconds."""
         future = self.submit(work)
@@ -50,3 +59,8 @@ class Background:
         self._thread.join(5)
         if not self._thread.is_alive():
             self.loop.close()
+
+
+def _note_end(future: Future[None]) -> None:
+    if not future.cancelled():
+        log.critical("What should go on in this worker has ended", exc_info=future.exception())

@@ -2,9 +2,9 @@
 
 Keys, `{key}` being `owner/session`, each with the TTL of a session:
 
-    events:{key}:{message}  stream: the events of one turn. An entry holds some of them: `f` the number of its first, `b` the
-                            events in bytes, `e` when the turn ends with it; its id is the number of its last event plus one.
-                            An entry may begin with events that the one before it has, too
+    events:{key}:{message}  stream: the events of one turn. An entry holds some of them: `f` the number of its first, `b` a
+                            JSON array, `e` when the turn ends with it; its id is the number of its last event plus one. An
+                            entry may begin with events that the one before it has, too
     turns:{key}             stream: the turns of a session as they began, `m` being the message id
     unseen:{key}            sorted set: turns that were started for a reader who has yet to come, by the time in seconds
     turns-of:{worker}       set: `{key} {message}` of each turn that a web worker runs
@@ -80,11 +80,14 @@ def _parse(entry_id: bytes) -> EntryId:
 
 @dataclass(eq=False, slots=True)
 class Outgoing:
-    """A turn whose events this worker writes; `waiting` are those that are not in Redis yet, `next` is the next number."""
+    """A turn whose events, as JSON, this worker writes.
+
+    `waiting` are those that are not in Redis yet; `next` is the number of the next one.
+    """
 
     key: str
     message_id: str
-    waiting: list[Any] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
     next: int = 0
     ends: bool = False
     new: bool = True
@@ -100,10 +103,10 @@ class Follower:
 
 
 class EventStreams:
-    """The streams as one web worker writes and reads them, on one event loop. `encode` makes bytes of events."""
+    """The streams as one web worker writes and reads them, on one event loop."""
 
-    def __init__(self, redis: Redis, worker_id: str, ttl: int, encode: Callable[[list[Any]], bytes]) -> None:
-        self.redis, self.worker_id, self.ttl, self.encode = redis, worker_id, ttl, encode
+    def __init__(self, redis: Redis, worker_id: str, ttl: int) -> None:
+        self.redis, self.worker_id, self.ttl = redis, worker_id, ttl
         self._write = redis.register_script(_WRITE)
         self._dirty: dict[str, Outgoing] = {}
         self._something_to_write = asyncio.Event()
@@ -111,7 +114,7 @@ class EventStreams:
         self._somebody_follows = asyncio.Event()
         self._blocked = False
 
-    def publish(self, turn: Outgoing, event: Any, *, ends: bool = False) -> int:
+    def publish(self, turn: Outgoing, event: bytes, *, ends: bool = False) -> int:
         """Adds an event to a turn; its number."""
         turn.waiting.append(event)
         turn.next += 1
@@ -125,7 +128,7 @@ class EventStreams:
         oldest = round(time.time() * 1000) - self.ttl * 1000
         first = turn.next - len(turn.waiting)
         keys = [events_key(turn.key, turn.message_id), f"turns:{turn.key}", f"turns-of:{self.worker_id}"]
-        args = [turn.next - 1, first, self.encode(turn.waiting), int(turn.ends), int(turn.new)]
+        args = [turn.next - 1, first, b"[%s]" % b",".join(turn.waiting), int(turn.ends), int(turn.new)]
         return keys, [*args, turn.message_id, member(turn.key, turn.message_id), self.ttl, oldest]
 
     def written(self, turn: Outgoing, count: int) -> None:
@@ -162,13 +165,8 @@ class EventStreams:
         found = cast(Entries, await self.redis.xrevrange(f"turns:{key}", count=1))
         return (_parse(found[0][0]), found[0][1][b"m"].decode()) if found else (BEGINNING, None)
 
-    async def holder(self, key: str) -> str | None:
-        """What has a session's lock: the message id of the turn that runs, of which the streams may not know yet."""
-        found = cast("bytes | None", await self.redis.get(f"lock:{key}"))
-        return found.decode().partition(":")[2] if found else None
-
     async def bodies(self, key: str, message_id: str) -> list[tuple[int, bytes]]:
-        """What is kept of a turn: the number of its first event, and the events in bytes, for each entry."""
+        """What is kept of a turn: the number of the first event, and the JSON array of them, for each entry."""
         found = cast(Entries, await self.redis.xrange(events_key(key, message_id)))
         return [(int(fields[b"f"]), fields[b"b"]) for _, fields in found]
 

@@ -231,11 +231,17 @@ class SessionStorage:
     async def request_stop(self, key: str) -> bool:
         """Asks the worker that runs a turn of the session to stop it; False when none runs."""
         with translated():
-            holder = cast("bytes | None", await self.redis.get(f"lock:{key}"))
-            if holder is None:
-                return False
-            worker = holder.decode().partition(":")[0]
-            return bool(await self.redis.publish(f"control:{worker}", holder))
+            token = await self._holder(key)
+            return bool(token and await self.redis.publish(f"control:{token.partition(':')[0]}", token))
+
+    async def running(self, key: str) -> str | None:
+        """The message id of the turn that has the session's lock, of which its stream may not know yet."""
+        with translated():
+            return (await self._holder(key)).partition(":")[2] or None
+
+    async def _holder(self, key: str) -> str:
+        """The token of the lock; empty when it is free."""
+        return cast(bytes, await self.redis.get(f"lock:{key}") or b"").decode()
 
     async def cached(self, name: str) -> bytes | None:
         """A value that `cache` kept; None when there is none, or Redis is away."""

@@ -298,6 +298,11 @@ class Settings(BaseSettings):
         return self.DATABASE_URL or f"sqlite:///{self.DATA_DIR / 'chat.db'}"
 
     @cached_property
+    def offered_presets(self) -> dict[str, presets.ModelPreset]:
+        """The presets that have a URL, by their types."""
+        return {preset.type: preset for preset in self.MODEL_PRESETS if preset.url}
+
+    @cached_property
     def log_path(self) -> Path | None:
         return ROOT / self.LOG_FILE if self.LOG_FILE.parts else None
 

@@ -67,11 +67,7 @@ def whole(answer: Answer) -> dict[str, Any]:
         "response": answer.response,
         "sources": [asdict(source) for source in answer.sources],
         "tool_calls": [asdict(call) for call in answer.tool_calls],
-        "usage": {
-            "input_tokens": answer.usage.input_tokens,
-            "output_tokens": answer.usage.output_tokens,
-            "total_tokens": answer.usage.total_tokens,
-        },
+        "usage": answer.usage.as_dict(),
         "model": answer.model,
         "finish_reason": answer.finish_reason,
         **answer.extra,
