@@ -4,7 +4,9 @@ MariaDB is spoken to as MySQL. Reads are a consistent view (REPEATABLE READ); wr
 (READ COMMITTED) and lock the rows that they change, while on SQLite they come one after the other.
 """
 
-from functools import cache
+import fcntl
+import os
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +91,30 @@ def lock_migrations(connection: Connection) -> None:
 
 
 def _sqlite(address: URL, **options: Any) -> Engine:
-    if address.database and address.database != ":memory:":
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(address.database or ".").parent
+    folder.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=16, max_overflow=64, **options)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, folder))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(folder: Path, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in ("busy_timeout=10000", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        _write_ahead(folder, connection)
+
+
+def _write_ahead(folder: Path, connection: Any) -> None:
+    """Gives a new database its write-ahead log: one connection at a time, since SQLite refuses the others at once."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        os.close(directory)
 
 
 def _begin_sqlite(connection: Connection) -> None:
