@@ -244,3 +244,14 @@ def test_a_signal_while_its_processes_start_ends_the_worker(idle_product: Produc
             assert worker.wait(10) == 0
         finally:
             worker.kill()
+
+
+def test_signals_that_go_on_leave_no_process_of_the_worker_behind(idle_product: Product) -> None:
+    with idle_product.worker() as worker:
+        started = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        assert len(started) == 3
+        deadline = time.monotonic() + 20
+        while worker.poll() is None and time.monotonic() < deadline:
+            worker.send_signal(signal.SIGTERM)
+        assert worker.returncode == 0
+        assert not [child for child in started if Path(f"/proc/{child}").exists()]
