@@ -2,22 +2,46 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing import Manager
+from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from fixtures.databases import SERVERS, DatabaseServer
 from models.conversations import find_or_create
 from models.database import Database, TransactionConflict, Writer, conversations, messages, now, owners, retried
-from models.engines import complete
+from models.engines import complete, make_engine
 from models.migrations import upgrade
 from models.turns import SessionKey
 from utils.errors import StoreUnavailable
 
 KEY = SessionKey("local", "会话".encode().hex())
+
+
+def mode_of(url: str, together: Barrier) -> str:
+    """Opens a database together with other processes; its journal mode, or what went wrong."""
+    engine = make_engine(url)
+    together.wait(30)
+    try:
+        with engine.begin() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+    except DBAPIError as error:
+        return str(error)
+    finally:
+        engine.dispose()
+
+
+def test_a_new_sqlite_database_may_be_opened_by_many_processes_at_once(tmp_path: Path) -> None:
+    with Manager() as manager, ProcessPoolExecutor(12) as processes:
+        for attempt in range(40):  # without our lock SQLite refuses somebody in one of ten
+            url, together = f"sqlite:///{tmp_path}/{attempt}/会话.db", manager.Barrier(12)
+            assert list(processes.map(mode_of, [url] * 12, [together] * 12)) == ["wal"] * 12
 
 
 @pytest.mark.parametrize(
