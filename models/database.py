@@ -123,11 +123,35 @@ messages = Table(
     Index("ix_messages_running", "status", "created_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
 
+knowledge_bases = Table(
+    "knowledge_bases",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner_id", ForeignKey("owners.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("version", Integer, nullable=False, default=0),  # of what may be searched in it
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "owner_id", "created_at"),
+)
+
+conversation_knowledge_bases = Table(
+    "conversation_knowledge_bases",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("knowledge_base_id", ForeignKey("knowledge_bases.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "knowledge_base_id"),
+)
+
 documents = Table(
     "documents",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    # one of these two holds it
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE")),
+    Column("knowledge_base_id", ForeignKey("knowledge_bases.id", ondelete="CASCADE")),
+    Column("content_key", String(120), unique=True),  # holder and hash; NULL of what was twice there before it was asked for
     Column("filename", String(255), nullable=False),
     Column("media_type", String(128), nullable=False),
     Column("bytes", Integer, nullable=False),
@@ -142,6 +166,7 @@ documents = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "conversation_id", "created_at"),
+    Index(None, "knowledge_base_id", "created_at"),
     Index(None, "status", "updated_at"),
 )
 

@@ -34,10 +34,13 @@ MAX_ATTEMPTS = 3  # runs without progress
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`pages` reports how each page was read; `progress` runs from 0 to 1; `summary` is empty until there is one."""
+    """Held by a conversation or by a knowledge base, one of which is set.
+
+    `pages` reports how each page was read; `progress` runs from 0 to 1; `summary` is empty until there is one.
+    """
 
     id: str
-    conversation_id: int
+    conversation_id: int | None
     filename: str
     media_type: str
     bytes: int
@@ -52,6 +55,12 @@ class Document:
     pages: list[dict[str, Any]] = field(default_factory=list)
     progress: float = 0.0
     summary: str = ""
+    knowledge_base_id: str | None = None
+
+    @property
+    def holder(self) -> str:
+        """What holds it, as the name of a folder."""
+        return self.knowledge_base_id or str(self.conversation_id)
 
     @property
     def finished(self) -> bool:
@@ -85,7 +94,7 @@ class Document:
         return DocumentUnreadable(self.error or "") if known else Unavailable()
 
 
-_BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at")]
+_BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at", "content_key")]
 _WHOLE = [*_BRIEF, documents.c.pages]
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from models.branches import Place, count_shown, go_to, known_to_client, shown
-from models.conversations import Conversation, ReadyDocument, create_in, find_in, ready_documents_in, title_of
+from models.conversations import Conversation, ReadyDocument, create_in, find_in, title_of
 from models.database import Database, conversations, messages, now, retried
+from models.knowledge_bases import ReadyBase, searched_in
 from models.turns import Attachment, Branch, MessageStatus, Turn
 
 # The statements of every turn, built once: building one costs more than running it.
@@ -34,6 +35,8 @@ _CLOSE = (
     .values({name: bindparam(f"new_{name}") for name in (*_ANSWER_COLUMNS, "input_tokens", "output_tokens")})
 )
 
+Searched = tuple[tuple[ReadyDocument, ...], tuple[ReadyBase, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedTurn:
@@ -47,6 +50,7 @@ class OpenedTurn:
     question: str
     attachments: tuple[Attachment, ...]
     documents: tuple[ReadyDocument, ...]
+    bases: tuple[ReadyBase, ...]
     previous_seq: int
     first_seq: int
     seq: int
@@ -72,7 +76,7 @@ def open_turn(connection: Connection, turn: Turn, ttl: float) -> OpenedTurn:
     conversation = find_in(connection, turn.key, lock=True)
     if conversation is None:
         conversation = create_in(connection, turn.key, ttl if turn.temporary else None)
-    found = ready_documents_in(connection, conversation.id)
+    found = searched_in(connection, conversation.id)
     if conversation.temporary:
         opened = _open_unstored(conversation, turn, found)
         values = {"title": "", "expires_at": present + timedelta(seconds=ttl), "message_count": 0, "head_id": None}
@@ -92,14 +96,14 @@ def open_turn(connection: Connection, turn: Turn, ttl: float) -> OpenedTurn:
     return opened
 
 
-def _open_unstored(conversation: Conversation, turn: Turn, documents: tuple[ReadyDocument, ...]) -> OpenedTurn:
+def _open_unstored(conversation: Conversation, turn: Turn, found: Searched) -> OpenedTurn:
     question = "\n\n".join([*(message.content for message in turn.before), turn.message])
     last = conversation.last_seq
-    return OpenedTurn(conversation, question, turn.attachments, documents, last, last + 1, last + 2)
+    return OpenedTurn(conversation, question, turn.attachments, *found, last, last + 1, last + 2)
 
 
 def _open_stored(
-    connection: Connection, conversation: Conversation, turn: Turn, documents: tuple[ReadyDocument, ...], present: datetime
+    connection: Connection, conversation: Conversation, turn: Turn, found: Searched, present: datetime
 ) -> OpenedTurn:
     branch = _branch(connection, conversation.id, turn)
     head = conversation.head_id
@@ -111,7 +115,7 @@ def _open_stored(
         asked = place.question
         rows = [{**common, **answer, "seq": last + 1, "parent_id": asked.id, "client_id": ""}]
         attachments = tuple(Attachment(**attachment) for attachment in asked.attachments)
-        opened = OpenedTurn(conversation, asked.content, attachments, documents, last, asked.seq, last + 1, True)
+        opened = OpenedTurn(conversation, asked.content, attachments, *found, last, asked.seq, last + 1, True)
     else:
         text = _with_unknown(connection, conversation.id, turn)
         question = {"id": turn.message_ids[0], "role": "user", "content": text, "status": "complete"}
@@ -121,7 +125,7 @@ def _open_stored(
             | {"attachments": attached},
             {**common, **answer, "seq": last + 2, "parent_id": turn.message_ids[0], "client_id": ""},
         ]
-        opened = OpenedTurn(conversation, text, turn.attachments, documents, last, last + 1, last + 2, branch is not None)
+        opened = OpenedTurn(conversation, text, turn.attachments, *found, last, last + 1, last + 2, branch is not None)
     connection.execute(_ADD_MESSAGES, rows)
     return opened
 

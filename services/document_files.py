@@ -1,4 +1,5 @@
-"""The files of documents and pictures: `<UPLOAD_DIR>/<conversation>/<document>/` with
+"""The files of documents and pictures: `<UPLOAD_DIR>/<holder>/<document>/`, the holder being a conversation or a
+knowledge base, with
 
     original      what was uploaded
     pages.jsonl   how reading went: a line `{"page_count": n}` for each run, and after it a line for each page that was read
@@ -82,7 +83,7 @@ def _store(stream: BinaryIO, path: Path, limit: int) -> Incoming:
 
 def folder_of(uploads: Path, document: Document) -> Path:
     """Where the files of a document lie, whether or not there are any."""
-    return uploads / str(document.conversation_id) / document.id
+    return uploads / document.holder / document.id
 
 
 @contextlib.contextmanager
