@@ -25,8 +25,8 @@ class Passage:
     """A hit of a search. `text` and `quote` stand in the document; `quote` is the part of `text` that fits best.
 
     `score` runs from 0 to 1 and falls from hit to hit; that of the best hit says how much of the question it can hold.
-    `context` is as in a chunk: headings, the head of a table. With `summary` the text is the document's summary, which
-    stands on no page and may not be cited.
+    `context` is as in a chunk: headings, the head of a table. `chunk` is the number of the chunk in its document. With
+    `summary` the text is the document's summary, which stands on no page, is no chunk and may not be cited.
     """
 
     document_id: str
@@ -39,3 +39,4 @@ class Passage:
     score: float
     context: str = ""
     summary: bool = False
+    chunk: int = -1
