@@ -1,7 +1,8 @@
 """Documents in SQL: what they are and how far they have come. Their texts lie in files, their passages in the vector store.
 
 A row is the truth of a document: only what is `ready` or `partial` here may be searched. Whoever changes the row of a
-document in work is told when it is gone, because it was deleted meanwhile.
+document in work is told when it is gone, because it was deleted meanwhile, or cancelled. A session or a knowledge base holds
+the same content only once. The version of a base is raised with each change of what may be searched in it.
 """
 
 from collections.abc import Collection
@@ -12,10 +13,19 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from models import cursors
 from models.conversations import find as find_conversation
-from models.database import Database, conversations, documents, now
+from models.database import (
+    Database,
+    conversation_knowledge_bases,
+    conversations,
+    documents,
+    knowledge_bases,
+    now,
+    retried,
+)
 from models.turns import SessionKey
-from utils.errors import ChatError, DocumentUnreadable, Language, NotFound, Unavailable
+from utils.errors import ChatError, DocumentCancelled, DocumentUnreadable, Language, NotFound, Unavailable
 
 Status = Literal["queued", "processing", "ready", "partial", "failed"]
 Stage = Literal["queued", "extracting", "summarising", "indexing", "done"]
@@ -30,13 +40,15 @@ STAGES: dict[Stage, tuple[float, float]] = {  # where in the whole progress each
 UNFINISHED = ("queued", "processing")
 SEARCHABLE = ("ready", "partial")
 MAX_ATTEMPTS = 3  # runs without progress
+MOST_DELETED = 500  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """Held by a conversation or by a knowledge base, one of which is set.
 
-    `pages` reports how each page was read; `progress` runs from 0 to 1; `summary` is empty until there is one.
+    `pages` reports how each page was read; `progress` runs from 0 to 1; `summary` is empty until there is one. `duplicate`
+    says that it was there already when it was uploaded again.
     """
 
     id: str
@@ -56,11 +68,17 @@ class Document:
     progress: float = 0.0
     summary: str = ""
     knowledge_base_id: str | None = None
+    duplicate: bool = False
 
     @property
     def holder(self) -> str:
         """What holds it, as the name of a folder."""
         return self.knowledge_base_id or str(self.conversation_id)
+
+    @property
+    def content_key(self) -> str:
+        """What no two documents of a holder have in common."""
+        return f"{self.holder}:{self.sha256}"
 
     @property
     def finished(self) -> bool:
@@ -78,6 +96,10 @@ class Document:
         """The same as it stands in a list: without the pages."""
         names = ("id", "filename", "media_type", "bytes", "sha256", "status", "progress", "stage")
         item = {name: getattr(self, name) for name in (*names, "page_count", "chunk_count", "summary")}
+        if self.knowledge_base_id:
+            item["knowledge_base_id"] = self.knowledge_base_id
+        if self.duplicate:
+            item["duplicate"] = True
         if (failure := self.failure) is None:
             return item
         problem = {"code": failure.code, "message": failure.message(language)}
@@ -90,6 +112,8 @@ class Document:
         """Why it failed; None as long as it has not. Where the file is not at fault, some service that was needed is."""
         if self.status != "failed":
             return None
+        if self.error == DocumentCancelled.code:
+            return DocumentCancelled()
         known = self.error in DocumentUnreadable.REASONS
         return DocumentUnreadable(self.error or "") if known else Unavailable()
 
@@ -113,15 +137,34 @@ def _change(connection: Connection, document_id: str, **values: Any) -> bool:
     return connection.execute(update(documents).where(*mine).values(updated_at=now(), **values)).rowcount == 1
 
 
-def add(database: Database, document: Document) -> None:
-    """Stores a new document, queued. Raises NotFound when its session is gone."""
-    names = ("id", "conversation_id", "filename", "media_type", "bytes", "sha256", "updated_at")
-    values = {name: getattr(document, name) for name in names}
+def add(database: Database, document: Document) -> Document:
+    """Stores a new document, queued; or returns the one of the same content that its holder has.
+
+    Raises NotFound when its holder is gone.
+    """
     try:
-        with database.write() as connection:
-            connection.execute(insert(documents).values(**values, created_at=document.updated_at))
+        return _add(database, document)
     except IntegrityError:
-        raise NotFound(what="session") from None
+        raise NotFound(what="knowledge base" if document.knowledge_base_id else "session") from None
+
+
+@retried  # where another upload of the same content was quicker, the next attempt finds it
+def _add(database: Database, document: Document) -> Document:
+    held = ("conversation_id", "knowledge_base_id", "content_key")
+    names = ("id", *held, "filename", "media_type", "bytes", "sha256", "updated_at")
+    with database.write() as connection:
+        if found := _select(connection, _BRIEF, documents.c.content_key == document.content_key):
+            return found[0]
+        values = {name: getattr(document, name) for name in names}
+        connection.execute(insert(documents).values(**values, created_at=document.updated_at))
+    return document
+
+
+def known(database: Database, content_key: str) -> Document | None:
+    """The document of a holder that has this content, if there is one."""
+    with database.read() as connection:
+        found = _select(connection, _BRIEF, documents.c.content_key == content_key)
+    return found[0] if found else None
 
 
 def of_session(database: Database, key: SessionKey) -> list[Document]:
@@ -129,6 +172,36 @@ def of_session(database: Database, key: SessionKey) -> list[Document]:
     conversation = find_conversation(database, key)
     with database.read() as connection:
         return _select(connection, _BRIEF, documents.c.conversation_id == conversation.id)
+
+
+def page_of_base(
+    database: Database, base_id: str, *, limit: int, cursor: str | None = None
+) -> tuple[list[Document], str | None]:
+    """Documents of a knowledge base, oldest first, without their pages, and the cursor of what follows, None at the end.
+
+    Raises InvalidField for a wrong cursor.
+    """
+    conditions = [documents.c.knowledge_base_id == base_id]
+    if cursor is not None:
+        conditions += cursors.after(documents.c.created_at, documents.c.id, cursor)
+    order = documents.c.created_at, documents.c.id
+    with database.read() as connection:
+        statement = select(*order).where(*conditions).order_by(*order).limit(limit + 1)
+        places = connection.execute(statement).all()
+        shown = places[:limit]
+        found = _select(connection, _BRIEF, documents.c.id.in_([place.id for place in shown]))
+    return found, cursors.encode(*shown[-1]) if len(places) > limit else None
+
+
+def named(database: Database, key: SessionKey, document_ids: Collection[str]) -> list[Document]:
+    """Those of these documents that a session or a knowledge base attached to it holds. Raises NotFound for no session."""
+    conversation = find_conversation(database, key)
+    attached = select(conversation_knowledge_bases.c.knowledge_base_id).where(
+        conversation_knowledge_bases.c.conversation_id == conversation.id
+    )
+    held = or_(documents.c.conversation_id == conversation.id, documents.c.knowledge_base_id.in_(attached))
+    with database.read() as connection:
+        return _select(connection, _BRIEF, documents.c.id.in_(document_ids), held)
 
 
 def find(database: Database, owner: str, document_id: str) -> Document:
@@ -142,7 +215,9 @@ def find(database: Database, owner: str, document_id: str) -> Document:
 
 def _visible_to(owner: str) -> ColumnElement[bool]:
     unexpired = or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > now())
-    return documents.c.conversation_id.in_(select(conversations.c.id).where(conversations.c.owner_id == owner, unexpired))
+    sessions = select(conversations.c.id).where(conversations.c.owner_id == owner, unexpired)
+    bases = select(knowledge_bases.c.id).where(knowledge_bases.c.owner_id == owner)
+    return or_(documents.c.conversation_id.in_(sessions), documents.c.knowledge_base_id.in_(bases))
 
 
 def load(database: Database, document_id: str) -> Document | None:
@@ -184,29 +259,69 @@ def wait(database: Database, document_id: str, error: str, *, forgive: bool) -> 
         _change(connection, document_id, status="queued", **values)
 
 
+@retried
 def finish(database: Database, document_id: str, status: Status, **values: Any) -> bool:
     """Stores the end of a document's way; False when it is gone."""
     with database.write() as connection:
-        return _change(connection, document_id, status=status, stage="done", **values)
+        done = _change(connection, document_id, status=status, stage="done", **values)
+        if done and status in SEARCHABLE:
+            holder = select(documents.c.knowledge_base_id).where(documents.c.id == document_id)
+            _raise_versions(connection, knowledge_bases.c.id == holder.scalar_subquery())
+    return done
 
 
+def _raise_versions(connection: Connection, bases: ColumnElement[bool]) -> None:
+    connection.execute(update(knowledge_bases).where(bases).values(version=knowledge_bases.c.version + 1))
+
+
+def cancel(database: Database, owner: str, document_id: str) -> Document:
+    """Ends the work on a document as failed; returns it as it was. One that is finished stays so. Raises NotFound."""
+    with database.write() as connection:
+        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
+        if not found:
+            raise NotFound(what="document")
+        _change(connection, document_id, status="failed", stage="done", error=DocumentCancelled.code)
+    return found[0]
+
+
+def requeue(database: Database, document_id: str) -> bool:
+    """Queues a document again that has failed; False when it has not, or not any more."""
+    failed = documents.c.id == document_id, documents.c.status == "failed"
+    values = {"status": "queued", "stage": "queued", "error": None, "attempts": 0, "updated_at": now()}
+    with database.write() as connection:
+        return connection.execute(update(documents).where(*failed).values(values)).rowcount == 1
+
+
+@retried
 def delete(database: Database, owner: str, document_id: str) -> Document:
     """Deletes the row of a document; returns it as it was. Raises NotFound."""
     with database.write() as connection:
         found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
         if not found:
             raise NotFound(what="document")
-        connection.execute(documents.delete().where(documents.c.id == document_id))
+        _delete(connection, found)
     return found[0]
 
 
-def delete_all(database: Database, conversation_id: int) -> list[Document]:
-    """Deletes the rows of a conversation's documents; returns them as they were."""
+@retried
+def delete_held(database: Database, holder: int | str) -> list[Document]:
+    """Deletes rows of the documents of a conversation or a knowledge base; returns them as they were, [] when none is left.
+
+    At most MOST_DELETED of them at once.
+    """
+    column = documents.c.conversation_id if isinstance(holder, int) else documents.c.knowledge_base_id
+    first = select(documents.c.id).where(column == holder).order_by(documents.c.id).limit(MOST_DELETED)
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.conversation_id == conversation_id, lock=True)
         # and none that is added meanwhile, of which the caller would not know
-        connection.execute(documents.delete().where(documents.c.id.in_([document.id for document in found])))
+        found = _select(connection, _BRIEF, documents.c.id.in_(list(connection.scalars(first))), lock=True)
+        _delete(connection, found)
     return found
+
+
+def _delete(connection: Connection, found: list[Document]) -> None:
+    connection.execute(documents.delete().where(documents.c.id.in_([document.id for document in found])))
+    if bases := {document.knowledge_base_id for document in found if document.searchable and document.knowledge_base_id}:
+        _raise_versions(connection, knowledge_bases.c.id.in_(bases))
 
 
 def unfinished(database: Database) -> list[Document]:

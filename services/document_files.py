@@ -135,6 +135,12 @@ def text_of(folder: Path) -> str:
         return ""
 
 
+def forget_reading(folder: Path) -> None:
+    """Deletes what was made of a document, which is to be read from its beginning; the file itself stays."""
+    for name in (JOURNAL, TEXT, SUMMARY):
+        (folder / name).unlink(missing_ok=True)
+
+
 def remove(folder: Path) -> None:
     """Deletes a folder with all that is in it, if there is one."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,34 +2,29 @@
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from models import conversations, documents
+from models import conversations, documents, knowledge_bases
 from models.conversations import ReadyDocument
 from models.database import Database, now
 from models.documents import STAGES, Document
 from models.passages import Passage
 from models.turns import SessionKey
 from services import document_files as files
+from services.document_work import DocumentWork
 from services.retrieval_service import RetrievalService
-from utils.errors import ChatError, NotFound, StoreUnavailable
+from utils.errors import NotFound
 from utils.file_util import clean_filename, detect
-from utils.jobs import Jobs
 from utils.settings import Settings
 
-log = logging.getLogger(__name__)
-
-INGEST = "services.ingestion.ingest"
 WATCH_SECONDS = 0.2
 QUIET_SECONDS = 10.0
 WAIT_SECONDS = (0.02, 0.25)  # shortest and longest pause between two looks
-KILL_SECONDS = 2.0  # what it may take until a job that is to die has died
 
 
 class DocumentService:
@@ -37,49 +32,80 @@ class DocumentService:
 
     def __init__(self, settings: Settings, database: Database, retrieval: RetrievalService) -> None:
         self.settings, self.database, self.retrieval = settings, database, retrieval
-        self.jobs = Jobs(settings.redis_url)
+        self.work = DocumentWork(settings, database, retrieval)
 
     def accept(self, key: SessionKey, stream: BinaryIO, filename: str, *, temporary: bool = False) -> Document:
-        """Stores a file and queues it; the session is made if it is missing.
-
-        Raises TooLarge, UnsupportedType, DocumentUnreadable for an empty file, or NotFound when the session is deleted
-        meanwhile; nothing is kept then.
-        """
-        document_id = f"doc_{secrets.token_hex(12)}"
-        with files.received(self.settings, stream, document_id) as incoming:
-            media_type = detect(incoming.path, filename, self.settings.ALLOWED_FILE_TYPES)
-            ttl = self.settings.MEMORY_TTL_SECONDS if temporary else None
-            document = Document(
-                id=document_id,
-                conversation_id=conversations.find_or_create(self.database, key, temporary_for=ttl).id,
-                filename=clean_filename(filename),
-                media_type=media_type,
-                bytes=incoming.bytes,
-                sha256=incoming.sha256,
-                updated_at=now(),
-            )
-            incoming.accept(files.folder_of(self.settings.UPLOAD_DIR, document))
-        try:
-            documents.add(self.database, document)
-        except NotFound:  # its session was deleted during the upload
-            files.remove(files.folder_of(self.settings.UPLOAD_DIR, document))
-            raise
-        self.enqueue(document_id)
-        return document
+        """Stores a file and queues it (see `accept_all`)."""
+        return self.accept_all(key, [(stream, filename)], temporary=temporary)[0]
 
     def accept_all(
         self, key: SessionKey, uploads: Iterable[tuple[BinaryIO, str]], *, temporary: bool = False
     ) -> Sequence[Document]:
-        """Accepts several files, or none of them when one is refused."""
-        accepted: Sequence[Document] = ()
-        try:
-            for stream, filename in uploads:
-                accepted = (*accepted, self.accept(key, stream, filename, temporary=temporary))
-        except ChatError:
-            for document in accepted:
-                self.delete(key.owner, document.id)
-            raise
-        return accepted
+        """Stores files and queues them; the session is made if it is missing. When one is refused none is kept.
+
+        What the session has already is answered as it is, a `duplicate`, and not read again unless that had failed. Raises
+        TooLarge, UnsupportedType, DocumentUnreadable for an empty file, or NotFound when the session is deleted meanwhile.
+        """
+        ttl = self.settings.MEMORY_TTL_SECONDS if temporary else None
+
+        def holder() -> dict[str, Any]:
+            return {"conversation_id": conversations.find_or_create(self.database, key, temporary_for=ttl).id}
+
+        return self._accept(uploads, holder)
+
+    def accept_for_base(self, base_id: str, uploads: Iterable[tuple[BinaryIO, str]]) -> Sequence[Document]:
+        """The same for a knowledge base, which has to exist."""
+        return self._accept(uploads, lambda: {"conversation_id": None, "knowledge_base_id": base_id})
+
+    def _accept(self, uploads: Iterable[tuple[BinaryIO, str]], holder: Callable[[], dict[str, Any]]) -> Sequence[Document]:
+        with contextlib.ExitStack() as received:
+            checked = [received.enter_context(self._checked(*upload)) for upload in uploads]
+            held = holder()  # only now: a session is not made for a file that is refused
+            accepted = [self._store(replace(document, **held), incoming) for document, incoming in checked]
+        duplicates = self._completed([document for document in accepted if document.duplicate])
+        completed = {document.id: document for document in duplicates}
+        return [completed[document.id] if document.duplicate else document for document in accepted]
+
+    @contextlib.contextmanager
+    def _checked(self, stream: BinaryIO, filename: str) -> Iterator[tuple[Document, files.Incoming]]:
+        """A file that may be accepted; the document lacks only its holder."""
+        document_id = f"doc_{secrets.token_hex(12)}"
+        with files.received(self.settings, stream, document_id) as incoming:
+            media_type = detect(incoming.path, filename, self.settings.ALLOWED_FILE_TYPES)
+            name = clean_filename(filename)
+            yield Document(document_id, None, name, media_type, incoming.bytes, incoming.sha256, now()), incoming
+
+    def _store(self, document: Document, incoming: files.Incoming) -> Document:
+        known = documents.known(self.database, document.content_key)
+        if known is None:
+            folder = files.folder_of(self.settings.UPLOAD_DIR, document)
+            incoming.accept(folder)
+            try:
+                known = documents.add(self.database, document)
+            except NotFound:  # its holder was deleted during the upload
+                files.remove(folder)
+                raise
+            if known.id == document.id:
+                self.work.enqueue(document.id)
+                return document
+            files.remove(folder)  # another upload of the same file was quicker
+        if known.failure is not None:
+            self.work.read_again(known)
+            known = documents.load(self.database, known.id) or known
+        return replace(known, duplicate=True)
+
+    def cancel(self, owner: str, document_id: str) -> Document:
+        """Ends the reading of a document, which has failed then; one that is finished stays as it is. Raises NotFound."""
+        document = documents.cancel(self.database, owner, document_id)
+        self.work.end(document)
+        return self.get(owner, document_id)
+
+    def retry(self, owner: str, document_id: str) -> Document:
+        """Queues a document again that has failed; any other stays as it is. Raises NotFound."""
+        document = documents.find(self.database, owner, document_id)
+        if document.failure is not None:
+            self.work.read_again(document)
+        return self.get(owner, document_id)
 
     def list(self, key: SessionKey) -> Sequence[Document]:
         """The documents of a session, oldest first, without their pages. Raises NotFound."""
@@ -95,59 +121,46 @@ class DocumentService:
         path = files.folder_of(self.settings.UPLOAD_DIR, document) / files.ORIGINAL
         return path, document.filename, document.media_type
 
-    def search(self, key: SessionKey, query: str, k: int, document_ids: Sequence[str] | None = None) -> Sequence[Passage]:
-        """The best passages in the session's documents, or in some of them; such as are not ready are left out.
+    def page_of_base(self, base_id: str, limit: int, cursor: str | None = None) -> tuple[Sequence[Document], str | None]:
+        """Documents of a knowledge base, oldest first, without their pages, and the cursor of what follows them.
 
-        Raises NotFound for a session or a document that is not there.
+        Raises InvalidField for a wrong cursor.
         """
-        found = documents.of_session(self.database, key)
-        if document_ids is not None:
+        found, following = documents.page_of_base(self.database, base_id, limit=limit, cursor=cursor)
+        return self._completed(found), following
+
+    def search(self, key: SessionKey, query: str, k: int, document_ids: Sequence[str] | None = None) -> Sequence[Passage]:
+        """The best passages in the session's documents and attached knowledge bases, or in some documents of these.
+
+        Such as are not ready are left out. Raises NotFound for a session or a document that is not there.
+        """
+        if document_ids is None:
+            ready, bases = knowledge_bases.searched(self.database, key)
+            ready += tuple(one for base in bases for one in knowledge_bases.ready_documents(self.database, base.id))
+        else:
+            found = documents.named(self.database, key, document_ids)
             if not {document.id for document in found}.issuperset(document_ids):
                 raise NotFound(what="document")
-            found = [document for document in found if document.id in document_ids]
-        ready = [ReadyDocument(document.id, document.filename) for document in found if document.searchable]
+            ready = tuple(ReadyDocument(document.id, document.filename) for document in found if document.searchable)
         return self.retrieval.search(query, ready, k) if ready else []
 
     def delete(self, owner: str, document_id: str) -> Document:
         """Deletes a document with all that was made of it, also while it is being read. Raises NotFound."""
         document = documents.delete(self.database, owner, document_id)
-        self._discard(document)
+        self.work.discard_all([document])
         return document
 
-    def delete_all(self, conversation_id: int) -> Sequence[Document]:
-        """Deletes the documents and pictures of a conversation."""
-        deleted = documents.delete_all(self.database, conversation_id)
-        for document in deleted:
-            self._discard(document)
-        folder = self.settings.UPLOAD_DIR / str(conversation_id)
+    def delete_all(self, holder: int | str) -> Sequence[Document]:
+        """Deletes the documents and pictures of a conversation, or the documents of a knowledge base."""
+        deleted: list[Document] = []
+        while gone := documents.delete_held(self.database, holder):
+            self.work.discard_all(gone)
+            deleted += gone
+        folder = self.settings.UPLOAD_DIR / str(holder)
         files.remove(folder / files.IMAGES)
         with contextlib.suppress(OSError):  # there is none, or a document is still in it
             folder.rmdir()
         return deleted
-
-    def _discard(self, document: Document) -> None:
-        """Removes what is left of a document whose row is gone; what cannot be removed now, the housekeeper finds."""
-        # a job that is indexing finds out for itself and cleans up behind itself; any other one is killed
-        indexing = document.stage == "indexing"
-        try:
-            if not document.finished and not indexing:
-                self.jobs.stop(document.id)
-            folder = files.folder_of(self.settings.UPLOAD_DIR, document)
-            with files.locked(folder, 0.0 if indexing else KILL_SECONDS) as mine:
-                if mine:
-                    self.retrieval.forget([document.id])
-                    files.remove(folder)
-                    self.jobs.forget_progress([document.id])
-        except StoreUnavailable as error:
-            log.warning("%s is deleted later: %s", document.id, error)
-
-    def enqueue(self, document_id: str) -> None:
-        """Queues the job that reads a document. Where Redis is away the housekeeper does so later."""
-        timeout = self.settings.DOCUMENT_TIMEOUT_SECONDS
-        try:
-            self.jobs.enqueue(INGEST, document_id, job_id=document_id, timeout=timeout, resumable=True)
-        except StoreUnavailable as error:
-            log.warning("%s is queued later: %s", document_id, error)
 
     def watch(self, owner: str, document_id: str) -> Iterator[Document | None]:
         """The document now, then whenever it has changed, until it is finished; None after 10 s without a change.
@@ -204,7 +217,7 @@ class DocumentService:
 
     def _completed(self, found: Sequence[Document]) -> Sequence[Document]:
         """With progress and summary, which are not in SQL."""
-        reported = self._reported([document.id for document in found if not document.finished])
+        reported = self.work.reported([document.id for document in found if not document.finished])
         return [self._complete(document, reported.get(document.id)) for document in found]
 
     def _complete(self, document: Document, reported: float | None) -> Document:
@@ -212,11 +225,3 @@ class DocumentService:
         return replace(
             document, progress=progress, summary=files.summary_of(files.folder_of(self.settings.UPLOAD_DIR, document))
         )
-
-    def _reported(self, document_ids: Sequence[str]) -> dict[str, float]:
-        if not document_ids:
-            return {}
-        try:
-            return self.jobs.reported(document_ids)
-        except StoreUnavailable:
-            return {}  # then the stage has to do

@@ -72,12 +72,12 @@ class Housekeeper:
     def requeue(self) -> None:
         """Queues documents again whose job is nowhere, because Redis was emptied or a store was away."""
         waiting = documents.unfinished(self.database)
-        live = self.documents.jobs.live() if waiting else set()
+        live = self.documents.work.jobs.live() if waiting else set()
         for document in waiting:
             if document.id not in live and _due(document) and self._idle(document):
                 log.info("%s is queued again", document.id)
-                self.documents.jobs.forget(document.id)
-                self.documents.enqueue(document.id)
+                self.documents.work.jobs.forget(document.id)
+                self.documents.work.enqueue(document.id)
 
     def expire(self) -> None:
         """Deletes temporary sessions whose time is over, and messages that were cleared too long ago to be restored."""

@@ -43,7 +43,7 @@ REPORT_SECONDS = 0.1
 
 
 class Gone(Exception):
-    """The document was deleted while its job ran."""
+    """The document was deleted, or cancelled, while its job ran."""
 
 
 def ingest(document_id: str) -> jobs.Again | None:
@@ -101,7 +101,8 @@ class Ingestion:
                 return self._advance()
             except Gone:
                 self.retrieval.forget([self.document.id])
-                files.remove(self.folder)
+                if documents.load(self.database, self.document.id) is None:  # else it may be retried
+                    files.remove(self.folder)
                 self.queues.forget_progress([self.document.id])
             except DocumentUnreadable as error:
                 self._fail(error)
@@ -215,8 +216,10 @@ class Ingestion:
 
     def _index(self, journal: PageJournal, summary: str) -> None:
         document, chunks = self.document, chunk(journal.pages)
+        if not chunks:
+            raise DocumentUnreadable("empty")
         self.retrieval.index(
-            document.id, document.filename, document.conversation_id, chunks, summary, partial(self._report, "indexing")
+            document.id, document.filename, document.conversation_id or 0, chunks, summary, partial(self._report, "indexing")
         )
         done = documents.finish(
             self.database,

@@ -37,7 +37,7 @@ def test_upload_is_stored_and_queued(idle_product: Product) -> None:
     document = idle_product.upload(key, TEXT, "..\\..\\预算.txt")
     assert (document.filename, document.media_type, document.bytes) == ("预算.txt", "text/plain", len(TEXT.encode()))
     assert document.sha256 == hashlib.sha256(TEXT.encode()).hexdigest()
-    assert idle_product.documents.jobs.live() == {document.id}
+    assert idle_product.documents.work.jobs.live() == {document.id}
     path, filename, media_type = idle_product.documents.content("local", document.id)
     assert (path.read_bytes().decode(), filename, media_type) == (TEXT, "预算.txt", "text/plain")
     assert [path.name for path in everything_in(idle_product.settings.UPLOAD_DIR)] == ["original"]
@@ -59,7 +59,7 @@ def test_refused_upload_leaves_nothing(
     with pytest.raises(error):
         service(idle_product, **options).accept(key, io.BytesIO(content), filename)
     assert everything_in(idle_product.settings.UPLOAD_DIR) == []
-    assert idle_product.documents.jobs.live() == set()
+    assert idle_product.documents.work.jobs.live() == set()
     with pytest.raises(NotFound):
         idle_product.documents.list(key)
 
@@ -84,7 +84,7 @@ def test_sessions_and_owners_never_see_each_others_documents(idle_product: Produ
 
 def test_search_takes_only_the_documents_that_are_named(product: Product) -> None:
     key = product.key()
-    first, second = (product.finished(product.upload(key, TEXT, f"{n}.txt")) for n in "一二")
+    first, second = (product.finished(product.upload(key, f"{TEXT}{n}", f"{n}.txt")) for n in "一二")
     assert {hit.document_id for hit in product.documents.search(key, "预算", 5)} == {first.id, second.id}
     assert {hit.document_id for hit in product.documents.search(key, "预算", 5, [second.id])} == {second.id}
 
@@ -93,20 +93,20 @@ def test_deleted_document_is_gone_and_not_read(idle_product: Product) -> None:
     document = idle_product.upload(idle_product.key(), TEXT, "预算.txt")
     assert idle_product.documents.delete("local", document.id).id == document.id
     assert everything_in(idle_product.settings.UPLOAD_DIR) == []
-    assert idle_product.documents.jobs.live() == set()
+    assert idle_product.documents.work.jobs.live() == set()
     with pytest.raises(NotFound):
         idle_product.see(document)
 
 
 def test_conversation_loses_all_its_documents_and_pictures(idle_product: Product) -> None:
     key = idle_product.key()
-    first, _ = (idle_product.upload(key, TEXT, f"{n}.txt") for n in "一二")
+    first, _ = (idle_product.upload(key, f"{TEXT}{n}", f"{n}.txt") for n in "一二")
     idle_product.images.store(key, io.BytesIO(make.text_image(["图"])), "图.png")
     other = idle_product.upload(idle_product.key(), TEXT, "别的.txt")
     assert len(idle_product.documents.delete_all(first.conversation_id)) == 2
     assert idle_product.documents.list(key) == []
     assert not idle_product.folder(first).parent.exists()
-    assert idle_product.documents.jobs.live() == {other.id}
+    assert idle_product.documents.work.jobs.live() == {other.id}
 
 
 def test_upload_is_accepted_while_redis_is_away_and_queued_later(idle_product: Product) -> None:
@@ -114,11 +114,11 @@ def test_upload_is_accepted_while_redis_is_away_and_queued_later(idle_product: P
     document = service(idle_product, REDIS_URL="redis://127.0.0.1:1/0").accept(key, io.BytesIO(TEXT.encode()), "预算.txt")
     housekeeper = Housekeeper(idle_product.settings)
     housekeeper.requeue()
-    assert idle_product.documents.jobs.live() == set(), "it may be on its way into the queue"
+    assert idle_product.documents.work.jobs.live() == set(), "it may be on its way into the queue"
     with idle_product.database.write() as connection:
         connection.execute(update(document_rows).values(updated_at=now().replace(year=2020)))
     housekeeper.requeue()
-    assert idle_product.documents.jobs.live() == {document.id}
+    assert idle_product.documents.work.jobs.live() == {document.id}
 
 
 def test_watching_shows_each_step_until_the_end(product: Product) -> None:

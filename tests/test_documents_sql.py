@@ -21,7 +21,7 @@ KEY = SessionKey("local", "会话".encode().hex())
 
 def document(database: Database, name: str = "doc_1", key: SessionKey = KEY, **values: Any) -> Document:
     conversation = conversations.find_or_create(database, key)
-    made = Document(name, conversation.id, "报告.pdf", "application/pdf", 3, "abc", now(), **values)
+    made = Document(name, conversation.id, "报告.pdf", "application/pdf", 3, f"hash of {name}", now(), **values)
     documents.add(database, made)
     return made
 
@@ -152,6 +152,6 @@ def test_all_documents_of_a_session_are_deleted_once(databases: tuple[Database, 
     for number in range(3):
         made = document(databases[0], f"doc_{number}")
     document(databases[0], "doc_x", SessionKey("local", "other"))
-    deleted = at_once(*(partial(documents.delete_all, database, made.conversation_id) for database in databases))
+    deleted = at_once(*(partial(documents.delete_held, database, made.conversation_id) for database in databases))
     assert sorted(len(found) for found in deleted) == [0, 3]
     assert documents.existing(databases[0], ["doc_0", "doc_1", "doc_2", "doc_x"]) == {"doc_x"}

@@ -68,7 +68,7 @@ def test_scan_is_read_in_batches(product: Product) -> None:
     accepted = product.upload(key, scan.getvalue(), "扫描件.tiff")
     seen: list[float] = []
     queues: set[str] = set()
-    started = {name: queue.started_job_registry for name, queue in product.documents.jobs.queues.items()}
+    started = {name: queue.started_job_registry for name, queue in product.documents.work.jobs.queues.items()}
     while not (present := product.see(accepted)).finished:
         seen.append(present.progress)
         queues |= {name for name, registry in started.items() if accepted.id in registry.get_job_ids(cleanup=False)}
@@ -131,8 +131,8 @@ def test_document_deleted_while_it_is_read_leaves_nothing(product: Product) -> N
     with pytest.raises(NotFound):
         product.see(document)
     assert not product.stored(document)
-    eventually(lambda: document.id not in product.documents.jobs.live())
-    assert product.documents.jobs.reported([document.id]) == {}
+    eventually(lambda: document.id not in product.documents.work.jobs.live())
+    assert product.documents.work.jobs.reported([document.id]) == {}
 
 
 def test_what_redis_forgot_is_queued_again(product: Product) -> None:
@@ -161,7 +161,7 @@ def test_expired_temporary_session_vanishes_wholly(product: Product) -> None:
     Housekeeper(product.settings).expire()
     assert not product.folder(ready).parent.exists()
     assert not product.stored(ready)
-    eventually(lambda: not product.stored(unfinished) and unfinished.id not in product.documents.jobs.live())
+    eventually(lambda: not product.stored(unfinished) and unfinished.id not in product.documents.work.jobs.live())
     with product.database.read() as connection:
         assert connection.execute(conversation_rows.select().where(own)).first() is None
     assert product.stored(kept)
@@ -192,7 +192,7 @@ def test_page_that_takes_too_much_costs_only_itself(idle_product: Product) -> No
 def as_if_killed_at_first_page(product: Product, document: Document, pages: int) -> None:
     """Leaves what a run leaves that did not survive the first page."""
     PageJournal(product.folder(document) / "pages.jsonl").begin(pages)
-    job = product.documents.jobs.queues["interactive"].fetch_job(document.id)
+    job = product.documents.work.jobs.queues["interactive"].fetch_job(document.id)
     assert job is not None
     job.meta["died"] = True
     job.save_meta()

@@ -9,7 +9,8 @@ ChatError
 ├── ModelNotFound             404  model_not_found
 ├── MethodNotAllowed          405
 ├── Conflict                  409
-│   └── TurnInProgress             turn_in_progress
+│   ├── TurnInProgress             turn_in_progress
+│   └── DocumentCancelled          cancelled: reading a document was ended on request
 ├── TooLarge                  413
 ├── UnsupportedType           415
 ├── RangeNotSatisfiable       416
@@ -125,7 +126,13 @@ class NotFound(ChatError):
     en = "There is no such {what}."
     zh = "找不到该{what}。"
 
-    CHINESE: ClassVar[dict[str, str]] = {"session": "会话", "document": "文档", "address": "地址", "message": "消息"}
+    CHINESE: ClassVar[dict[str, str]] = {
+        "session": "会话",
+        "document": "文档",
+        "knowledge base": "知识库",
+        "address": "地址",
+        "message": "消息",
+    }
 
     def message(self, language: Language) -> str:
         what = str(self.params["what"])
@@ -166,6 +173,13 @@ class TurnInProgress(Conflict):
     title = "A turn is in progress"
     en = "Another answer is being generated in this session. Wait for it or stop it."
     zh = "该会话正在生成另一条回答，请等待其完成或先停止它。"
+
+
+class DocumentCancelled(Conflict):
+    code = "cancelled"
+    title = "Cancelled"
+    en = "Reading the document was cancelled. It can be retried."
+    zh = "文档的读取已取消，可以重试。"
 
 
 class TooLarge(ChatError):
