@@ -26,7 +26,8 @@ class Passage:
 
     `score` runs from 0 to 1 and falls from hit to hit; that of the best hit says how much of the question it can hold.
     `context` is as in a chunk: headings, the head of a table. `chunk` is the number of the chunk in its document. With
-    `summary` the text is the document's summary, which stands on no page, is no chunk and may not be cited.
+    `summary` the text is the document's summary, which stands on no page, is no chunk and may not be cited. A `weak` one was
+    only the nearest that there is.
     """
 
     document_id: str
@@ -40,3 +41,4 @@ class Passage:
     context: str = ""
     summary: bool = False
     chunk: int = -1
+    weak: bool = False

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from models import conversations
+from models import conversations, knowledge_bases
 from models.database import Database, Writer, now
 from models.events import Event
 from models.tools import Tool
@@ -98,8 +98,8 @@ class ChatService:
         Without a session, as it is for one that begins.
         """
         key = SessionKey(owner, session_id or "")
-        documents = conversations.ready_documents(self.shop.database, key) if session_id else ()
-        context = self.shop.tool_context(key, documents, language)
+        documents, bases = knowledge_bases.searched(self.shop.database, key) if session_id else ((), ())
+        context = self.shop.tool_context(key, documents, bases, language)
         return [(tool, tool.missing(context)) for tool in all_tools()]
 
     def finish(self, seconds: float) -> None:

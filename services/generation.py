@@ -14,14 +14,18 @@ from langchain_core.messages import BaseMessage, SystemMessage
 
 from models.conversations import ReadyDocument
 from models.database import Database, Writer
+from models.embeddings import Vectors
 from models.events import Answer, Event
+from models.knowledge_bases import ReadyBase
 from models.llm_factory import chat_model, default_model_name
 from models.passages import Passage
-from models.prompts import language_of, system_prompt
+from models.prompts import language_of, library_block, system_prompt
 from models.tools import ToolContext
 from models.turns import MessageStatus, SessionKey, Turn
 from services.citations import sources_of
 from services.history import estimate_tokens, fit, to_messages
+from services.library import Library
+from services.summaries import central_sentences
 from services.tools import all_tools
 from services.turn_engine import TurnEngine, TurnState
 from utils.errors import ChatError, InvalidField, Language, StoreUnavailable
@@ -43,6 +47,8 @@ class Searcher(Protocol):
     def search(
         self, query: str, documents: Sequence[ReadyDocument], k: int = ..., *, summaries: bool = ...
     ) -> list[Passage]: ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,42 @@ class Workshop:
         if task := self.running[token]:
             task.cancel()
 
-    def tool_context(self, key: SessionKey, documents: Sequence[ReadyDocument], language: Language) -> ToolContext:
-        """What tools may know in a session with these documents."""
+    def tool_context(
+        self,
+        key: SessionKey,
+        documents: Sequence[ReadyDocument],
+        bases: Sequence[ReadyBase],
+        language: Language,
+        room: Callable[[], int] | None = None,
+    ) -> ToolContext:
+        """What tools may know and do in a session with these documents and bases; `room` is that for a result."""
 
-        async def search(query: str) -> list[Passage]:
-            return await self.in_thread(partial(self.retrieval.search, query, documents, summaries=True))
+        async def search(query: str, chosen: Sequence[ReadyDocument] | None = None, k: int = 8) -> list[Passage]:
+            if chosen is not None:
+                return await self.in_thread(self.retrieval.search, query, chosen, k)
+            more: dict[str, Any] = {"bases": bases} if bases else {}
+            return await self.in_thread(partial(self.retrieval.search, query, documents, k, summaries=True, **more))
 
-        return ToolContext(self.settings, key, len(documents), search, language)
+        async def condense(texts: Sequence[str], chars: int) -> list[str]:
+            def work() -> list[str]:
+                return [central_sentences(text, self.retrieval.embed, chars) for text in texts]
+
+            return await self.in_thread(work)
+
+        library = Library(self.database, self.settings.UPLOAD_DIR)
+        return ToolContext(
+            settings=self.settings,
+            key=key,
+            documents=documents,
+            bases=bases,
+            language=language,
+            search=search,
+            catalog=partial(self.in_thread, library.catalog, documents, bases),
+            read=partial(self.in_thread, library.read),
+            describe=partial(self.in_thread, library.describe),
+            condense=condense,
+            room=room or (lambda: self.settings.TOOL_RESULT_CHARS),
+        )
 
 
 class Generation:
@@ -109,18 +144,25 @@ class Generation:
         turns: Sequence[dict[str, Any]],
         question: dict[str, Any],
         documents: Sequence[ReadyDocument] = (),
+        bases: Sequence[ReadyBase] = (),
     ) -> None:
         """Gathers the messages for the model, as many as fit into its window."""
-        settings = self.shop.settings
-        system = system_prompt(own_prompt, [document.filename for document in documents], self.turn.context)
+        settings, language = self.shop.settings, language_of(question["content"])
+        names = [document.filename for document in documents]
+        library = library_block(names, [base.name for base in bases], language)
+        system = system_prompt(own_prompt, library, self.turn.context)
         fixed = estimate_tokens(system + question["content"])
         shown = fit(turns, int(settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)
         used = fixed + sum(estimate_tokens(message["content"]) for turn in shown for message in turn["messages"])
         room = int(settings.LLM_CONTEXT_TOKENS * (1 - ANSWER_SHARE)) - used
-        context = self.shop.tool_context(self.turn.key, documents, language_of(question["content"]))
+        context = self.shop.tool_context(self.turn.key, documents, bases, language, self._result_chars)
         folder = settings.UPLOAD_DIR if settings.LLM_VISION else None
         self.messages = [SystemMessage(system, id="system"), *to_messages([*shown, {"messages": [question]}], folder)]
         self.state = TurnState(context, self._emit, room)
+
+    def _result_chars(self) -> int:
+        """What a tool's result may have now, by its own limit and by what is left of the model's window."""
+        return min(self.shop.settings.TOOL_RESULT_CHARS, max(self.state.room, 200))
 
     async def run(self, token: str) -> tuple[MessageStatus, ChatError | None]:
         """Runs the engine until it ends or `Workshop.stop(token)` is called; says how it ended."""

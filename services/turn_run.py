@@ -45,7 +45,7 @@ class TurnRun:
                 rebuilt, asked = _before(lease.turns, self.turn.branch, self.turn.client_id)
                 question = asked or question
             turns = lease.turns if rebuilt is None else rebuilt
-            generation.prepare(self._own_prompt(lease, opened), turns, question, opened.documents)
+            generation.prepare(self._own_prompt(lease, opened), turns, question, opened.documents, opened.bases)
             status, error = await generation.run(lease.token)
             answer, said = generation.answer(), generation.state.transcript()
             if not opened.conversation.temporary:

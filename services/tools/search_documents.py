@@ -1,28 +1,126 @@
-"""Searches what was uploaded to the session."""
+"""Searches the documents of a turn: for one question or several, in all of them or side by side in a few."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 
 from pydantic import BaseModel, Field
 
-from models.tools import Tool, ToolContext, ToolOutput
+from models.conversations import ReadyDocument
+from models.document_names import named, no_such
+from models.passages import Passage
+from models.prompts import CJK, NOT_THERE, WEAK, WEAK_DOCUMENT, WEAK_QUERY
+from models.tools import Strings, Tool, ToolContext, ToolOutput, without_documents
 
-NO_DOCUMENTS = {"en": "no document of this session can be searched yet", "zh": "本会话还没有可以搜索的文档"}
-NOTHING_FOUND = {"en": "Nothing in the documents fits this query.", "zh": "文档中没有与该查询相符的内容。"}
+HITS = 8  # passages of one call
+SIDE_BY_SIDE = 4  # documents, at most, of which each gives its share
+
+# Measured on 840 questions in Chinese and English, each put to 1, 5 and 20 documents. Of those that the documents answer
+# 98.5 % (Chinese) and 99 % (English) have a best passage above the floor, of those of other topics 14 % and 20 %. Across
+# languages there are no words in common and the scores are lower: 95 % and 35 %.
+FLOOR, FLOOR_ACROSS_LANGUAGES = 0.25, 0.16
 
 
 class Arguments(BaseModel):
     query: str = Field(
         min_length=1, max_length=1_000, description="What to look for: a question or key words, in the language of the user."
     )
+    queries: Strings = Field(
+        default_factory=list,
+        max_length=4,
+        description="The parts of a compound question, each a query of its own that can be understood by itself.",
+    )
+    documents: Strings = Field(
+        default_factory=list,
+        max_length=50,
+        description="File names, to look into these documents only. Two to four are searched side by side, to compare them.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one query found in one group of documents."""
+
+    query: str
+    group: Sequence[ReadyDocument] | None
+    passages: list[Passage]
+
+    @property
+    def weak(self) -> bool:
+        """Whether even the best passage hardly fits."""
+        best = max(self.passages, key=lambda passage: passage.score, default=None)
+        if best is None:
+            return True
+        across = bool(CJK.search(self.query)) != (len(CJK.findall(best.text)) * 5 >= len(best.text))
+        return best.score < (FLOOR_ACROSS_LANGUAGES if across else FLOOR)
 
 
 async def run(args: Arguments, context: ToolContext) -> ToolOutput:
-    passages = await context.search(args.query)
-    return ToolOutput("", tuple(passages)) if passages else ToolOutput(NOTHING_FOUND[context.language])
+    chosen, notes = None, []
+    if args.documents:
+        catalog = await context.catalog()
+        chosen, unknown = named(args.documents, catalog)
+        if unknown:
+            notes.append(no_such(unknown, catalog, context.language))
+        if not chosen:
+            return ToolOutput("\n\n".join(notes))
+    parts = [query.strip()[:1_000] for query in args.queries if query.strip()]
+    side_by_side = chosen is not None and 1 < len(chosen) <= SIDE_BY_SIDE
+    groups = [[document] for document in chosen or ()] if side_by_side else [chosen]
+    found = await _search([*dict.fromkeys([args.query, *parts])], groups, context)
+    passages = [passage for group in found for passage in _interleaved(group, HITS // len(groups))]
+    notes += _notes(found, parts, context)
+    return ToolOutput("\n\n".join(notes), tuple(passages))
+
+
+async def _search(
+    queries: Sequence[str], groups: Sequence[Sequence[ReadyDocument] | None], context: ToolContext
+) -> list[list[Found]]:
+    """What each query finds in each group; a list for each group."""
+
+    async def search(query: str, group: Sequence[ReadyDocument] | None) -> Found:
+        return Found(query, group, await context.search(query, group, HITS))
+
+    return [list(await asyncio.gather(*(search(query, group) for query in queries))) for group in groups]
+
+
+def _interleaved(found: Iterable[Found], most: int) -> list[Passage]:
+    """The best passage of each query, then the second of each, none twice; and the best summary."""
+    ranks = zip_longest(
+        *([replace(passage, weak=one.weak) for passage in one.passages] for one in sorted(found, key=lambda one: one.weak))
+    )
+    chosen: dict[tuple[str, int, bool], Passage] = {}
+    summaries = 0
+    for passage in chain.from_iterable(ranks):
+        if passage is None or (key := (passage.document_id, passage.start, passage.summary)) in chosen:
+            continue
+        summaries += passage.summary
+        if summaries <= 1 if passage.summary else len(chosen) - summaries < most:
+            chosen[key] = passage
+    return list(chosen.values())
+
+
+def _notes(found: Sequence[Sequence[Found]], parts: Sequence[str], context: ToolContext) -> list[str]:
+    """Says what the documents do not seem to hold: which of the `parts` of the question, and which document nothing."""
+    language = context.language
+    every = [*chain(*found)]
+    if not any(one.passages for one in every):
+        return [NOT_THERE[language]]
+    if all(one.weak for one in every):
+        return [WEAK[language]]
+    strong = {one.query for one in every if not one.weak}
+    notes = [WEAK_QUERY[language].format(part) for part in parts if part not in strong]
+    if len(found) > 1:
+        silent = [group[0].group for group in found if all(one.weak for one in group)]
+        notes += [WEAK_DOCUMENT[language].format(group[0].filename) for group in silent if group]
+    return notes
 
 
 TOOL = Tool(
     name="search_documents",
-    description="Searches the documents that the user uploaded and returns the passages that fit best, with file and page.",
+    description="Searches the documents of this conversation and returns the passages that fit best, with file and page.",
     args=Arguments,
     run=run,
-    missing=lambda context: None if context.documents else NO_DOCUMENTS[context.language],
+    missing=without_documents,
 )
