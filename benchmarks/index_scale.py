@@ -50,7 +50,7 @@ def document(chunks: int) -> StoredDocument:
     ]
     vectors = np.random.default_rng(1).normal(size=(len(passages) + 1, 512)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return StoredDocument(uuid.uuid4().hex, "a.txt", 1, text(CHARACTERS), passages, vectors)
+    return StoredDocument(uuid.uuid4().hex, "a.txt", "1", text(CHARACTERS), passages, vectors)
 
 
 def seconds(action: Callable[[], object]) -> float:

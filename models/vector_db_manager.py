@@ -55,11 +55,14 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """`vectors` are (1 + passages, dimensions), that of the summary first; None when they are those of another model."""
+    """`vectors` are (1 + passages, dimensions), that of the summary first; None when they are those of another model.
+
+    `holder` is the conversation or the knowledge base that the document belongs to.
+    """
 
     id: str
     filename: str
-    conversation_id: int
+    holder: str
     summary: str
     passages: Sequence[StoredPassage]
     vectors: NDArray[np.float32] | None
@@ -100,7 +103,7 @@ class VectorStore:
         self._delete(self.name, [document.id])
         head: Place = {"rows": len(vectors), "filename": document.filename, "summary": True}
         rows = [(document.summary, head)] + [(p.text, _metadata(p)) for p in document.passages]
-        common: Place = {"document_id": document.id, "conversation_id": document.conversation_id}
+        common: Place = {"document_id": document.id, "holder": document.holder}
         for first in range(0, len(rows), ADD_ROWS):
             last = min(first + ADD_ROWS, len(rows))
             self._in_collection(
@@ -232,7 +235,7 @@ def _document(id: str, rows: Sequence[_Row], *, with_vectors: bool) -> StoredDoc
     return StoredDocument(
         id=id,
         filename=str(head.metadata["filename"]),
-        conversation_id=int(str(head.metadata["conversation_id"])),
+        holder=str(head.metadata.get("holder", head.metadata.get("conversation_id"))),  # before knowledge bases there were
         summary=head.text,
         passages=[_passage(row) for row in others],
         vectors=np.array([row.vector for row in rows], np.float32) if with_vectors else None,

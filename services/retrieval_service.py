@@ -70,7 +70,7 @@ class RetrievalService:
         self,
         document_id: str,
         filename: str,
-        conversation_id: int,
+        holder: str,
         chunks: Sequence[TextChunk],
         summary: str,
         on_progress: Callable[[float], None] = lambda done: None,
@@ -81,7 +81,7 @@ class RetrievalService:
         """
         stored = [passage for chunk in chunks for passage in _stored(chunk)]
         vectors = self._embed([summary or filename, *(passage.text for passage in stored)], on_progress)
-        document = StoredDocument(document_id, filename, conversation_id, summary, stored, vectors)
+        document = StoredDocument(document_id, filename, holder, summary, stored, vectors)
         self.store.add(document)
         self._indexes.save(document)
         return len(chunks)

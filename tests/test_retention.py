@@ -61,7 +61,7 @@ def read(product: Product, key: SessionKey) -> documents.Document:
     """A document that has been read, with its vectors."""
     document = product.upload(key, "预算为三十万元。", "预算.txt")
     chunks = chunk([Page(1, "预算为三十万元。", "text")])
-    product.documents.retrieval.index(document.id, document.filename, document.conversation_id, chunks, "预算")
+    product.documents.retrieval.index(document.id, document.filename, document.holder, chunks, "预算")
     documents.finish(product.database, document.id, "ready", chunk_count=len(chunks))
     return document
 

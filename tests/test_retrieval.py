@@ -51,7 +51,7 @@ def upload(
     service: RetrievalService, texts: Sequence[str], filename: str = "文件.pdf", summary: str = "摘要。"
 ) -> ReadyDocument:
     document = ReadyDocument(uuid.uuid4().hex, filename)
-    service.index(document.id, filename, 1, chunk([Page(number, text) for number, text in enumerate(texts, 1)]), summary)
+    service.index(document.id, filename, "1", chunk([Page(number, text) for number, text in enumerate(texts, 1)]), summary)
     return document
 
 
@@ -179,14 +179,14 @@ def test_a_document_without_chunks_has_its_summary(service: RetrievalService) ->
 def test_indexing_tells_how_far_it_is_and_how_many_chunks_there_are(service: RetrievalService) -> None:
     progress: list[float] = []
     chunks = chunk([Page(None, "每一条规定都有其理由。" * 5_000)])
-    assert service.index(uuid.uuid4().hex, "a.txt", 1, chunks, "摘要", progress.append) == len(chunks)
+    assert service.index(uuid.uuid4().hex, "a.txt", "1", chunks, "摘要", progress.append) == len(chunks)
     assert progress == sorted(progress) and len(progress) > 1 and progress[-1] == 1
 
 
 def test_indexing_again_changes_nothing(service: RetrievalService, settings: Settings) -> None:
     document = upload(service, HANDBOOK)
     before = service.search("年假", [document])
-    service.index(document.id, document.filename, 1, chunk([Page(n, t) for n, t in enumerate(HANDBOOK, 1)]), "摘要。")
+    service.index(document.id, document.filename, "1", chunk([Page(n, t) for n, t in enumerate(HANDBOOK, 1)]), "摘要。")
     assert RetrievalService(settings).search("年假", [document]) == before
 
 

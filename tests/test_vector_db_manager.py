@@ -21,7 +21,7 @@ def document(id: str = "", passages: int = 3, dimensions: int = 4, seed: int = 1
     return StoredDocument(
         id=id or uuid.uuid4().hex,
         filename="员工手册.pdf",
-        conversation_id=7,
+        holder="kb_7",
         summary="关于假期的规定。",
         passages=[
             StoredPassage(n // 2, f"第 {n} 段。\n", n * 10, n + 1 if n else None, "" if n % 2 else "第一章 > 假期")
