@@ -219,7 +219,7 @@ class Ingestion:
         if not chunks:
             raise DocumentUnreadable("empty")
         self.retrieval.index(
-            document.id, document.filename, document.conversation_id or 0, chunks, summary, partial(self._report, "indexing")
+            document.id, document.filename, document.holder, chunks, summary, partial(self._report, "indexing")
         )
         done = documents.finish(
             self.database,
