@@ -48,7 +48,7 @@ class BundledEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, 512), np.float32)
-        return np.asarray(_encoder().encode([_encodable(text) for text in texts]), np.float32)
+        return np.asarray(_encoder().encode([encodable(text) for text in texts]), np.float32)
 
 
 _loading = threading.Lock()
@@ -115,7 +115,7 @@ class ApiEmbedder:
 
         try:
             # a server refuses an empty text
-            vectors = np.array(client.embed_documents([_encodable(text) or " " for text in texts]), np.float32)
+            vectors = np.array(client.embed_documents([encodable(text) or " " for text in texts]), np.float32)
             return _unit(vectors, len(texts))
         except openai.OpenAIError as error:
             raise self._translated(error) from error
@@ -134,7 +134,7 @@ class ApiEmbedder:
         return UpstreamError(upstream=UPSTREAM)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """`text` without lone surrogates, which JSON can bring and UTF-8 cannot hold."""
     return text.encode("utf-8", "replace").decode()
 

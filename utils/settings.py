@@ -153,8 +153,27 @@ class Settings(BaseSettings):
     EMBEDDING_MODEL: str = _setting("", "Other models", "Embedding model. Empty: the bundled one, which needs no server.")
     EMBEDDING_API_URL: str = _setting("", "Other models", "Its base URL. Empty: as the chat model's.")
     EMBEDDING_API_KEY: SecretStr = _setting(NO_KEY, "Other models", "Its key. Empty: as the chat model's.")
+    RERANK_MODEL: str = _setting(
+        "",
+        "Other models",
+        "Model that reads the best passages of a search once more and puts the fitting ones first. Empty: none.",
+    )
+    RERANK_API_URL: str = _setting(
+        "",
+        "Other models",
+        "Its base URL, with or without /rerank: of Jina, Cohere, SiliconFlow, vLLM, Xinference or llama.cpp. Empty: DashScope, "
+        "whose models are qwen3-rerank and gte-rerank-v2.",
+    )
+    RERANK_API_KEY: SecretStr = _setting(
+        NO_KEY, "Other models", "Its key. Empty: that of another model at the same address."
+    )
+    RERANK_TIMEOUT_SECONDS: float = _setting(
+        5, "Other models", "Longest wait for it; a search then goes on without it.", gt=0
+    )
     DASHSCOPE_API_KEY: SecretStr = _setting(
-        NO_KEY, "Other models", "Key of DashScope: speech, and chat, pictures and embeddings where no other is set."
+        NO_KEY,
+        "Other models",
+        "Key of DashScope: speech, and chat, pictures, embeddings and reranking where no other is set.",
     )
     DASHSCOPE_API_URL: str = _setting(DASHSCOPE_URL, "Other models", "Address of DashScope, without a path.")
     TTS_MODEL: str = _setting("qwen3-tts-flash", "Other models", "Speech model of DashScope.")
@@ -228,7 +247,9 @@ class Settings(BaseSettings):
             raise ValueError(f"{' and '.join(missing)} must be installed, see requirements-local.txt")
         return ROOT / path
 
-    @field_validator("LLM_API_URL", "VISION_MODEL_API_URL", "EMBEDDING_API_URL", "LOCAL_LLM_URL", "DASHSCOPE_API_URL")
+    @field_validator(
+        "LLM_API_URL", "VISION_MODEL_API_URL", "EMBEDDING_API_URL", "RERANK_API_URL", "LOCAL_LLM_URL", "DASHSCOPE_API_URL"
+    )
     @classmethod
     def _base_url(cls, url: str) -> str:
         url = url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
