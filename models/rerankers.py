@@ -32,9 +32,9 @@ Ask = Callable[[str, list[str]], Awaitable[Any]]
 
 
 class Judgement(NamedTuple):
-    """How well the text at `index` answers the question. The scale is the model's own; more is better."""
+    """How well the text at `place`, from 0, answers the question. The scale is the model's own; more is better."""
 
-    index: int
+    place: int
     relevance: float
 
 

@@ -1,13 +1,12 @@
 """Puts the best passages of a search into a better order, with a model that has read each together with the question.
 
 Rerankers differ: some say 0.98 and 0.02, some 7 and -9, some say about the same of everything, and one for English says
-anything of Chinese. So none decides alone. What it says is brought to one scale and added to the scores of the search, as far
-as it can be trusted in this very answer: as far as it agrees with the search on the whole, or stands out for one passage. An
+anything of Chinese. So none decides alone. What it says is brought to one scale and added to the scores of the search, as
+far as this very answer can be trusted: as far as it agrees with the search on the whole, or stands up for few passages. An
 answer that says nothing changes nothing.
 """
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -18,15 +17,15 @@ from numpy.typing import NDArray
 
 from models.passages import Passage
 from models.rerankers import Judgement, Reranker
-from services.chunking import width
+from services.cutting import width
 from utils.errors import ChatError
 
 log = logging.getLogger(__name__)
 
 CANDIDATES = 50  # the best passages of a search, which the reranker sees
 
-# Widths as in chunking; at most half as many tokens. Small models read 512 tokens of a question and a passage, and DashScope's
-# gte-rerank-v2 takes 30,000 in one request, where the question counts once for each passage.
+# Widths as in chunking; at most half as many tokens. Small models read 512 tokens of a question and a passage together, and
+# DashScope's gte-rerank-v2 takes 30,000 in one request, where the question counts once for each passage.
 QUESTION_WIDTH = 600
 PASSAGE_WIDTH = 1_000
 REQUEST_WIDTH = 56_000
@@ -95,11 +94,11 @@ def _reordered(candidates: list[Passage], judgements: Sequence[Judgement]) -> li
 def _relevance(judgements: Sequence[Judgement], count: int) -> Numbers:
     """That of each text. One of which nothing usable was said is as relevant as the least relevant of the others."""
     said: dict[int, float] = {}
-    for index, relevance in judgements:
-        if 0 <= index < count and math.isfinite(relevance) and abs(relevance) < LIMIT:
-            said.setdefault(index, relevance)
+    for place, relevance in judgements:
+        if 0 <= place < count and abs(relevance) < LIMIT:  # which not-a-number is not
+            said.setdefault(place, relevance)
     least = min(said.values(), default=0.0)
-    return np.array([said.get(index, least) for index in range(count)])
+    return np.array([said.get(place, least) for place in range(count)])
 
 
 def _trust(first: Numbers, relevance: Numbers) -> float:

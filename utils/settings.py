@@ -161,8 +161,8 @@ class Settings(BaseSettings):
     RERANK_API_URL: str = _setting(
         "",
         "Other models",
-        "Its base URL, with or without /rerank: of Jina, Cohere, SiliconFlow, vLLM, Xinference or llama.cpp. Empty: DashScope, "
-        "whose models are qwen3-rerank and gte-rerank-v2.",
+        "Its base URL, with or without /rerank: of Jina, Cohere, SiliconFlow, vLLM, Xinference, llama.cpp. "
+        "Empty: DashScope, which has qwen3-rerank and gte-rerank-v2.",
     )
     RERANK_API_KEY: SecretStr = _setting(
         NO_KEY, "Other models", "Its key. Empty: that of another model at the same address."
