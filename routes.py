@@ -11,18 +11,20 @@ from typing import Any
 from flask_openapi3 import APIBlueprint
 
 from models import schemas, schemas_config, schemas_conversations, schemas_documents, schemas_events
+from models import schemas_knowledge_bases as schemas_bases
 from models import schemas_openai_answers as schemas_openai
 from models.schemas_front_end import FrontEndAnswer
 from models.schemas_operations import HealthView, LiveView
 from utils import errors
 from utils.errors import ChatError
-from views import conversations, front_end, native, openai, operations, user_configs, websocket
-from views.about import CHAT, CONFIGS, CONVERSATIONS, DOCUMENTS, FRONT_ENDS, INFO, OPENAI, OPERATIONS, TOOLS
+from views import conversations, front_end, knowledge_bases, native, openai, operations, user_configs, websocket
+from views.about import CHAT, CONFIGS, CONVERSATIONS, DOCUMENTS, FRONT_ENDS, INFO, KNOWLEDGE_BASES, OPENAI, OPERATIONS, TOOLS
 from views.answers import (
     FILE,
     LOCKED,
     MESSAGE,
     MODEL,
+    NO_BASE,
     NO_DOCUMENT,
     NO_SESSION,
     READERS,
@@ -71,12 +73,13 @@ STARTED = json(schemas.StartedView, 202, "The turn runs; its events come at GET 
 WITH_IMAGE = json(schemas.TurnWithImageView, description="The whole turn.")
 WITH_FILE = json(schemas_documents.TurnWithDocumentView, description="The whole turn.")
 WAITING = json(schemas_documents.WaitingDocumentView, 202, "The file is still being read; the message was not run.")
+CANCELLED = errors.DocumentCancelled()
 CLEARED, RESTORED = json(schemas.ClearedView), json(schemas.RestoredView)
 
 chat = Rows(v1, CHAT)
 chat.turn("/chat", native.chat, ANSWER, NATIVE, *MESSAGE)
 chat.turn("/chat_with_image", native.chat_with_image, WITH_IMAGE, NATIVE, *FILE)
-chat.turn("/chat_with_file", native.chat_with_file, WITH_FILE, NATIVE, WAITING, *FILE, *NO_DOCUMENT)
+chat.turn("/chat_with_file", native.chat_with_file, WITH_FILE, NATIVE, WAITING, CANCELLED, *FILE, *NO_DOCUMENT)
 chat.turn("/chat/<session_id>", native.chat_in_session, ANSWER, NATIVE, *MESSAGE)
 chat.turn("/chat/<session_id>/regenerate", native.regenerate, ANSWER, NATIVE, *MESSAGE)
 chat.turn("/chat/<session_id>/stream", native.chat_for_reader, STARTED, NATIVE, *MESSAGE)
@@ -95,7 +98,8 @@ description.add(
 )
 
 LIST, DOCUMENT = json(schemas_documents.DocumentsView), json(schemas_documents.DocumentView)
-ACCEPTED, FOUND = json(schemas_documents.DocumentsView, 202), json(schemas_documents.SearchView)
+ACCEPTED, FOUND = json(schemas_documents.AcceptedDocumentsView, 202), json(schemas_documents.SearchView)
+QUEUED = json(schemas_documents.DocumentView, 202, "It is read again, if it had failed.")
 DISCARDED = json(schemas_documents.DeletedDocumentView)
 ORIGINAL = (
     binary("*/*", "The file as it was uploaded.", headers=("Content-Disposition",)),
@@ -111,7 +115,29 @@ documents.row("GET", "/documents/<document_id>", native.get_document, DOCUMENT, 
 documents.row("GET", "/documents/<document_id>/events", native.document_events, DOCUMENT_STATES, *NO_DOCUMENT)
 documents.row("GET", "/documents/<document_id>/content", native.document_content, *ORIGINAL, *NO_DOCUMENT)
 documents.row("DELETE", "/documents/<document_id>", native.delete_document, DISCARDED, *NO_DOCUMENT)
+documents.row("POST", "/documents/<document_id>/cancel", native.cancel_document, DOCUMENT, *NO_DOCUMENT)
+documents.row("POST", "/documents/<document_id>/retry", native.retry_document, QUEUED, *NO_DOCUMENT)
 documents.row("POST", "/documents/search", native.search_documents, FOUND, *NO_SESSION, *NO_DOCUMENT)
+
+BASE, BASES = json(schemas_bases.BaseView), json(schemas_bases.BasesView)
+MADE_BASE, DELETED_BASE = json(schemas_bases.BaseView, 201), json(schemas_bases.DeletedBaseView)
+BASE_DOCUMENTS, ATTACHED = json(schemas_bases.BaseDocumentsView), json(schemas_bases.AttachedBasesView)
+DETACHED = json(schemas_bases.DetachedView)
+A_BASE, ITS_DOCUMENTS = "/knowledge_bases/<knowledge_base_id>", "/knowledge_bases/<knowledge_base_id>/documents"
+OF_SESSION = "/sessions/<session_id>/knowledge_bases"
+
+bases = Rows(v1, KNOWLEDGE_BASES)
+bases.row("POST", "/knowledge_bases", knowledge_bases.create, MADE_BASE, *STORED)
+bases.row("GET", "/knowledge_bases", knowledge_bases.list_all, BASES, *STORED)
+bases.row("GET", A_BASE, knowledge_bases.show, BASE, *NO_BASE)
+bases.row("PATCH", A_BASE, knowledge_bases.change, BASE, *NO_BASE)
+bases.row("DELETE", A_BASE, knowledge_bases.delete, DELETED_BASE, *NO_BASE)
+bases.row("POST", ITS_DOCUMENTS, knowledge_bases.upload, ACCEPTED, *FILE, *NO_BASE)
+bases.row("GET", ITS_DOCUMENTS, knowledge_bases.list_documents, BASE_DOCUMENTS, *NO_BASE)
+bases.row("POST", f"{A_BASE}/search", knowledge_bases.search, FOUND, *NO_BASE)
+bases.row("GET", OF_SESSION, knowledge_bases.list_attached, ATTACHED, *NO_SESSION)
+bases.row("PUT", f"{OF_SESSION}/<knowledge_base_id>", knowledge_bases.attach, BASE, *NO_BASE)
+bases.row("DELETE", f"{OF_SESSION}/<knowledge_base_id>", knowledge_bases.detach, DETACHED, *NO_SESSION, *NO_BASE)
 
 SPOKEN = (binary("audio/wav", "Speech, as a WAV file."), binary("audio/pcm", "Or bare samples: 24 kHz, mono, 16 bits."))
 
@@ -140,7 +166,7 @@ configs.turn("/chat", user_configs.chat, REPLY, PIECES, NO_URL)
 
 # front ends with the AI SDK
 WHOLE, NOTHING = json(FrontEndAnswer, description="With `stream: false`: one object."), empty(204, "No answer is running.")
-WRONG = (NO_URL, *FILE, *MESSAGE)
+WRONG = (NO_URL, CANCELLED, *FILE, *MESSAGE)
 NO_CLAUDE = errors.ProviderNotConfigured(setting="ANTHROPIC_API_KEY")
 NO_LOCAL = errors.ProviderNotConfigured(setting="LOCAL_LLM_URL / LOCAL_MODEL_PATH")
 
@@ -187,7 +213,7 @@ contexts.row("DELETE", "/user_data", conversations.delete_user_data, DELETED_ALL
 
 # OpenAI's API; its errors have their own shape, and invalid requests are 400
 UNKNOWN, OPTION = errors.ModelNotFound(model="gpt-0"), errors.OptionNotSupported(option="n", model="agent")
-REFUSED = (OPTION, errors.RequestRefused(model="qwen-plus"), NO_URL, *FILE)
+REFUSED = (OPTION, errors.RequestRefused(model="qwen-plus"), NO_URL, CANCELLED, *FILE)
 COMPLETED, VECTORS = json(schemas_openai.ChatCompletionView), json(schemas_openai.EmbeddingsView)
 
 compat = Rows(compatible, OPENAI)

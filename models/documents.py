@@ -41,6 +41,7 @@ UNFINISHED = ("queued", "processing")
 SEARCHABLE = ("ready", "partial")
 MAX_ATTEMPTS = 3  # runs without progress
 MOST_DELETED = 500  # in one transaction
+MOST_NAMED = 10_000  # in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,5 +333,9 @@ def unfinished(database: Database) -> list[Document]:
 
 def existing(database: Database, document_ids: Collection[str]) -> set[str]:
     """Which of these documents there are."""
+    ids, found = list(document_ids), set[str]()
     with database.read() as connection:
-        return set(connection.scalars(select(documents.c.id).where(documents.c.id.in_(document_ids))))
+        for first in range(0, len(ids), MOST_NAMED):
+            some = documents.c.id.in_(ids[first : first + MOST_NAMED])
+            found.update(connection.scalars(select(documents.c.id).where(some)))
+    return found

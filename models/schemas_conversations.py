@@ -18,7 +18,7 @@ from models.schemas import (
     UsageView,
     example,
 )
-from models.schemas_documents import DocumentItemView
+from models.schemas_documents import BaseId, DocumentItemView
 from models.turns import MessageStatus
 
 CREATED = "对话会话创建成功"
@@ -36,6 +36,7 @@ def _not_empty(text: str) -> str:
 
 
 Line = Annotated[Text, Field(max_length=200), AfterValidator(_one_line)]
+FilledLine = Annotated[Line, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": SOMETHING})]
 
 
 class CreateBody(BaseModel):
@@ -44,9 +45,7 @@ class CreateBody(BaseModel):
 
 
 class RenameBody(BaseModel):
-    title: Annotated[Line, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": SOMETHING})] = Field(
-        examples=["年假规定"]
-    )
+    title: FilledLine = Field(examples=["年假规定"])
 
 
 class BranchBody(BaseModel):
@@ -146,6 +145,7 @@ class HistoryView(SessionBody):
 
 
 class SessionView(ConversationView):
+    knowledge_bases: list[BaseId] = Field(description="Those that are attached.")
     messages: list[MessageView]
     has_more: bool
 
@@ -166,6 +166,7 @@ class DeletedView(BaseModel):
 
 class DeletedDataCounts(DeletedCounts):
     conversations: int = Field(examples=[1])
+    knowledge_bases: int = Field(examples=[1])
     configs: int = Field(description="Choices of models.", examples=[1])
 
 
@@ -179,6 +180,7 @@ class ExportedDocumentView(DocumentItemView):
 
 class ExportedConversationView(ConversationView):
     system_prompt: str = Field(examples=["你是公司的人事助手。"])
+    knowledge_bases: list[BaseId] = Field(description="Those that are attached.")
     documents: list[ExportedDocumentView]
     messages: list[KeptMessageView] = Field(description="Of all branches, oldest first.")
 
@@ -204,5 +206,16 @@ class ExportedConfigView(BaseModel):
     custom_model: str
 
 
+class ExportedBaseView(BaseModel):
+    id: BaseId
+    name: str = Field(examples=["人事制度"])
+    description: str = Field(examples=["员工手册与各项规定"])
+    document_count: int = Field(examples=[1])
+    created_at: Time
+    updated_at: Time
+    documents: list[ExportedDocumentView]
+
+
 class ExportedDataView(ExportView):
+    knowledge_bases: list[ExportedBaseView]
     configs: list[ExportedConfigView] = Field(description="Choices of models, without keys.")

@@ -8,17 +8,23 @@ from models.documents import Stage, Status
 from models.schemas import NotBlank, SessionId, TurnView, example
 
 DOCUMENT = "doc_9b1f0c7e5d3a4b2c8e6f1a07"
+BaseId = Annotated[str, Field(examples=["kb_5c2e8f1a9d7b4036e1c4a7f2"])]  # a knowledge base, in answers
 
 
 class DocumentPath(BaseModel):
     document_id: Annotated[str, Field(max_length=64, examples=[DOCUMENT])]
 
 
-class SearchBody(BaseModel):
+class QueryBody(BaseModel):
     query: Annotated[NotBlank, Field(min_length=1, max_length=10_000)] = Field(examples=["工作满五年的年假"])
-    session_id: SessionId
     k: int = Field(8, ge=1, le=50, description="Most results.")
-    document_ids: list[str] | None = Field(None, max_length=1_000, description="Only in these documents.")
+
+
+class SearchBody(QueryBody):
+    session_id: SessionId
+    document_ids: list[str] | None = Field(
+        None, max_length=1_000, description="Only in these documents, of the session or of attached knowledge bases."
+    )
 
 
 class PageView(BaseModel):
@@ -33,7 +39,7 @@ class PageView(BaseModel):
 class DocumentErrorView(BaseModel):
     model_config = example(code="document_unreadable", message="The document cannot be read: the file is damaged.")
 
-    code: str
+    code: str = Field(description="`document_unreadable`, `cancelled`, or `unavailable` where the file is not at fault.")
     message: str
     reason: str | None = Field(None, description="Why a document is unreadable: damaged, encrypted, empty, …")
 
@@ -50,6 +56,7 @@ class DocumentItemView(BaseModel):
     page_count: int | None = Field(description="null where a format has no pages, and until it is known.", examples=[48])
     chunk_count: int = Field(description="Searchable passages.", examples=[96])
     summary: str = Field(description="Never empty of a document that is ready.", examples=["公司的休假、报销与考勤规定。"])
+    knowledge_base_id: BaseId | None = Field(None, description="Of a document that a knowledge base holds.")
     error: DocumentErrorView | None = Field(None, description="Of a document that failed.")
 
 
@@ -59,6 +66,14 @@ class DocumentView(DocumentItemView):
 
 class DocumentsView(BaseModel):
     documents: list[DocumentItemView]
+
+
+class AcceptedDocumentView(DocumentItemView):
+    duplicate: bool = Field(False, description="true: the same content was there already, and this document has it.")
+
+
+class AcceptedDocumentsView(BaseModel):
+    documents: list[AcceptedDocumentView]
 
 
 class TurnWithDocumentView(TurnView):

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import hashlib
 import io
 import mimetypes
 from collections.abc import Callable, Sequence
@@ -13,12 +12,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from models.documents import Document
 from models.events import DocumentProgress, Event
 from models.prompts import document_block, language_of
-from models.turns import Attachment, SessionKey, Turn
+from models.turns import Attachment, Turn
 from services.chat_service import Prepare
 from services.document_service import DocumentService
 from services.history import user_message
 from services.image_service import ImageService
-from utils.errors import InvalidField, Language, NotFound, TooLarge, UpstreamError
+from utils.errors import InvalidField, Language, TooLarge, UpstreamError
 from utils.settings import Settings
 from utils.web_utils import fetch
 
@@ -118,32 +117,18 @@ def _keep(
     images: ImageService, documents: DocumentService, turn: Turn, received: Sequence[tuple[AttachedFile, bytes]]
 ) -> list[Prepare]:
     key, temporary = turn.key, turn.temporary
-    known = _known(documents, key)
-    new = {
-        hashlib.sha256(content).hexdigest(): (io.BytesIO(content), file.name)
-        for file, content in received
-        if not file.is_picture
-    }
-    unknown = [upload for sha256, upload in new.items() if sha256 not in known]
+    others = [(io.BytesIO(content), file.name) for file, content in received if not file.is_picture]
     pictures = [
         images.store(key, io.BytesIO(content), file.name, temporary=temporary)
         for file, content in received
         if file.is_picture
     ]
-    accepted = documents.accept_all(key, unknown, temporary=temporary)
-    ids = [*(known[sha256] for sha256 in new if sha256 in known), *(document.id for document in accepted)]
+    accepted = documents.accept_all(key, others, temporary=temporary) if others else ()
+    ids = dict.fromkeys(document.id for document in accepted)  # the same file may be there twice
     return [
         *(with_picture(images, picture) for picture in pictures),
         *(with_document(documents, document_id) for document_id in ids),
     ]
-
-
-def _known(documents: DocumentService, key: SessionKey) -> dict[str, str]:
-    """The ids of a session's documents, by their hash."""
-    try:
-        return {found.sha256: found.id for found in documents.list(key) if found.failure is None}
-    except NotFound:
-        return {}
 
 
 async def _content(url: str, settings: Settings) -> bytes:

@@ -16,6 +16,7 @@ from models.prompts import read_attachment_blocks
 from models.turns import SessionKey
 from services import document_files as files
 from services.document_service import DocumentService
+from services.knowledge_base_service import KnowledgeBaseService
 from services.seizure import seize
 from utils.background import Background
 from utils.errors import NotFound
@@ -99,12 +100,14 @@ class ConversationService:
         return right
 
     def delete_all(self, owner: str) -> dict[str, int]:
-        """Deletes all conversations of an owner and what users have configured; says how much that was."""
+        """Deletes all conversations and knowledge bases of an owner, and what users have configured; says how much."""
         total = dict.fromkeys(("conversations", "messages", "documents", "pictures", "passages"), 0)
         for session_id in queries.session_ids(self.database, owner):
             with contextlib.suppress(NotFound):  # it has expired, or somebody else deletes it
                 deleted = self.delete(SessionKey(owner, session_id))["deleted"]
                 total = {name: count + deleted.get(name, 1) for name, count in total.items()}
+        for name, count in KnowledgeBaseService(self.database, self.documents).delete_all(owner).items():
+            total[name] = total.get(name, 0) + count
         return {**total, "configs": queries.forget_configs(self.database, owner)}
 
     @contextmanager

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from models import conversations, documents, housekeeping
+from models import conversations, documents, housekeeping, knowledge_bases
 from models.database import Database, now
 from models.documents import Document
 from models.housekeeping import OldConversation
@@ -129,20 +129,27 @@ class Housekeeper:
         uploads = self.settings.UPLOAD_DIR
         for folder in _abandoned(_folders(uploads / files.INCOMING)):
             files.remove(folder)
-        own = (folder for folder in _folders(uploads) if folder.name.isdecimal())
+        own = (folder for folder in _folders(uploads) if folder.name.isdecimal() or folder.name.startswith("kb_"))
         while batch := list(islice(own, BATCH)):
-            temporary = housekeeping.existing(self.database, [int(folder.name) for folder in batch])
-            known = [folder for folder in batch if int(folder.name) in temporary]
-            for folder in _abandoned(folder for folder in batch if int(folder.name) not in temporary):
+            known = self._known(batch)
+            for folder in _abandoned(folder for folder in batch if folder not in known):
                 self._forget(_documents(folder))
                 files.remove(folder)
             self._forget(self._orphans(known))
             for folder in known:
-                if not temporary[int(folder.name)]:
+                if known[folder]:
                     self._sweep_images(folder)
 
-    def _orphans(self, conversation_folders: list[Path]) -> list[Path]:
-        found = [folder for parent in conversation_folders for folder in _documents(parent)]
+    def _known(self, holder_folders: list[Path]) -> dict[Path, bool]:
+        """Those of conversations and knowledge bases that there are, and whether messages in SQL show their pictures."""
+        numbers = [int(folder.name) for folder in holder_folders if folder.name.isdecimal()]
+        temporary = housekeeping.existing(self.database, numbers)
+        bases = knowledge_bases.existing(self.database, [folder.name for folder in holder_folders])
+        known = {str(number): not expires for number, expires in temporary.items()} | dict.fromkeys(bases, False)
+        return {folder: known[folder.name] for folder in holder_folders if folder.name in known}
+
+    def _orphans(self, holder_folders: Iterable[Path]) -> list[Path]:
+        found = [folder for parent in holder_folders for folder in _documents(parent)]
         existing = documents.existing(self.database, [folder.name for folder in found])
         return list(_abandoned(folder for folder in found if folder.name not in existing))
 
@@ -192,8 +199,8 @@ def _folders(parent: Path) -> Iterator[Path]:
         yield from (path for path in parent.iterdir() if path.is_dir())
 
 
-def _documents(conversation_folder: Path) -> list[Path]:
-    return [folder for folder in _folders(conversation_folder) if folder.name.startswith("doc_")]
+def _documents(holder_folder: Path) -> list[Path]:
+    return [folder for folder in _folders(holder_folder) if folder.name.startswith("doc_")]
 
 
 def _abandoned(folders: Iterable[Path]) -> Iterator[Path]:

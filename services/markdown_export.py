@@ -21,6 +21,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "user": "User",
         "assistant": "Assistant",
         "documents": "Documents",
+        "bases": "Knowledge bases:",
+        "base": "Knowledge base",
         "sources": "Sources:",
         "uncited": "Related passages, not cited:",
         "picture": "Picture:",
@@ -35,6 +37,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "user": "用户",
         "assistant": "助手",
         "documents": "文档",
+        "bases": "知识库：",
+        "base": "知识库",
         "sources": "来源：",
         "uncited": "相关段落（未引用）：",
         "picture": "图片：",
@@ -61,20 +65,36 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def conversation(
     row: dict[str, Any],
     prompt: str,
+    bases: Iterable[str],
     documents: Iterable[dict[str, Any]],
     messages: Iterable[dict[str, Any]],
     language: Language,
 ) -> Iterator[str]:
-    """The parts of one conversation's text. `row`, `documents` and `messages` are as the HTTP API gives them."""
+    """The parts of one conversation's text. `row`, `documents` and `messages` are as the HTTP API gives them.
+
+    `bases` are the names of the knowledge bases that it searches.
+    """
     words = WORDS[language]
     yield f"# {plain(row['title'])}\n\n`{row['session_id']}` · {_time(row['created_at'])} – {_time(row['updated_at'])}\n\n"
     if prompt:
         yield _folded(words["prompt"], quoted(prompt))
+    if names := ", ".join(map(plain, bases)):
+        yield f"{words['bases']} {names}\n\n"
     listed = [_document(document, language) for document in documents]
     if listed:
         yield f"## {words['documents']}\n\n" + "".join(listed) + "\n"
     for message in messages:
         yield _message(message, language)
+
+
+def knowledge_base(row: dict[str, Any], documents: Iterable[dict[str, Any]], language: Language) -> Iterator[str]:
+    """The parts of a knowledge base's text: what it is, and its documents with their summaries."""
+    yield f"# {WORDS[language]['base']} · {plain(row['name'])}\n\n`{row['id']}` · {_time(row['created_at'])}\n\n"
+    if row["description"]:
+        yield quoted(row["description"]) + "\n"
+    for document in documents:
+        yield _document(document, language)
+    yield "\n"
 
 
 def _document(document: dict[str, Any], language: Language) -> str:

@@ -16,6 +16,7 @@ from services.embedding_service import EmbeddingService
 from services.exports import ExportService
 from services.health_service import HealthService
 from services.image_service import ImageService
+from services.knowledge_base_service import KnowledgeBaseService
 from services.model_catalog import ModelCatalog
 from services.retrieval_service import RetrievalService
 from utils.background import Background
@@ -37,6 +38,7 @@ class Services:
     conversations: ConversationService
     exports: ExportService
     documents: DocumentService
+    knowledge_bases: KnowledgeBaseService
     images: ImageService
     audio: AudioService
     catalog: ModelCatalog
@@ -74,6 +76,7 @@ class Services:
             conversations=conversations,
             exports=ExportService(database, documents, conversations),
             documents=documents,
+            knowledge_bases=KnowledgeBaseService(database, documents),
             images=ImageService(settings, database),
             audio=AudioService(settings),
             catalog=catalog,

@@ -35,7 +35,10 @@ class Stage:
     talk: str = field(default_factory=lambda: f"talk-{uuid.uuid4()}")
 
     def named(self, name: str) -> str:
-        """`talk`, its `document` and `message`; `unused`, `new`, `talked`: a session of that kind; `spare`: a document."""
+        """`talk`, its `document` and `message`; `unused`, `new`, `talked`: a session of that kind; `spare`: a document.
+
+        `base`: a knowledge base.
+        """
         if name in ("talk", "document", "message"):
             return str(getattr(self, name))
         session = f"{name}-{uuid.uuid4()}"
@@ -45,6 +48,9 @@ class Stage:
             self.server.chat("你好", session)
         elif name == "spare":
             return self.upload(session)
+        elif name == "base":
+            made = self.server.api.post("knowledge_bases", json={"name": "人事制度"})
+            return str(made.raise_for_status().json()["id"])
         return session
 
     def upload(self, session: str) -> str:
@@ -142,6 +148,11 @@ def cleared(stage: Stage, path: dict[str, str]) -> None:
     stage.server.api.post("clear_current_chat_history", json={"session_id": stage.talk}).raise_for_status()
 
 
+def attached(stage: Stage, path: dict[str, str]) -> None:
+    address = f"sessions/{path['session_id']}/knowledge_bases/{path['knowledge_base_id']}"
+    stage.server.api.put(address).raise_for_status()
+
+
 def called_weather(stage: Stage, path: dict[str, str]) -> None:
     stage.upstream.reply(tool_call("get_weather", {"city": "北京"}))
 
@@ -197,8 +208,25 @@ DOCUMENTS = [
         path="{document}",
         headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
     ),
+    call("POST /api/v1/documents/{document_id}/cancel", path="{spare}"),
+    call("POST /api/v1/documents/{document_id}/retry", 202, path="{document}"),
     call("DELETE /api/v1/documents/{document_id}", path="{spare}"),
     call("POST /api/v1/documents/search", json={"session_id": "{talk}", "query": "年假"}),
+]
+A_BASE, OF_SESSION = "/api/v1/knowledge_bases/{knowledge_base_id}", "/api/v1/sessions/{session_id}/knowledge_bases"
+TALK_AND_BASE = {"session_id": "{talk}", "knowledge_base_id": "{base}"}
+KNOWLEDGE_BASES = [
+    call("POST /api/v1/knowledge_bases", 201, json={"name": "人事制度"}),
+    call("GET /api/v1/knowledge_bases", params={"limit": 1}),
+    call(f"GET {A_BASE}", path="{base}"),
+    call(f"PATCH {A_BASE}", path="{base}", json={"description": "员工手册"}),
+    call(f"DELETE {A_BASE}", path="{base}"),
+    call(f"POST {A_BASE}/documents", 202, path="{base}", **handbook()),
+    call(f"GET {A_BASE}/documents", path="{base}"),
+    call(f"POST {A_BASE}/search", path="{base}", json={"query": "年假"}),
+    call(f"GET {OF_SESSION}", path="{talk}"),
+    Call(f"PUT {OF_SESSION}/{{knowledge_base_id}}", path=TALK_AND_BASE),
+    Call(f"DELETE {OF_SESSION}/{{knowledge_base_id}}", path=TALK_AND_BASE, before=attached),
 ]
 OTHERS = [
     call("POST /api/v1/tts", media_type="audio/wav", json={"text": "你好。"}),
@@ -271,6 +299,6 @@ OPENAI = [
         json={"model": "qwen3-tts-flash", "input": "你好。", "response_format": "pcm"},
     ),
 ]
-CALLS = [*CHAT, *DOCUMENTS, *OTHERS, *FRONT_ENDS, *CONVERSATIONS, *OPENAI]
+CALLS = [*CHAT, *DOCUMENTS, *KNOWLEDGE_BASES, *OTHERS, *FRONT_ENDS, *CONVERSATIONS, *OPENAI]
 LAST = call("DELETE /api/v1/user_data")  # of everything
 BY_OPERATION = {one.operation: one for one in reversed([*CALLS, LAST])}

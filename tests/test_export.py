@@ -79,7 +79,7 @@ def tags(markdown: str) -> list[str]:
 
 
 def document(*messages: dict[str, Any], prompt: str = "", documents: list[dict[str, Any]] | None = None) -> str:
-    return "".join(conversation(ROW, prompt, documents or [], messages, "zh"))
+    return "".join(conversation(ROW, prompt, [], documents or [], messages, "zh"))
 
 
 def test_a_transcript_says_who_said_what_when() -> None:
@@ -97,7 +97,7 @@ def test_a_transcript_says_who_said_what_when() -> None:
 
 def test_the_words_are_in_the_readers_language() -> None:
     source = {"filename": "a.txt", "page": None, "quote": "x" * 1_000, "cited": False}
-    shown = "".join(conversation(ROW, "Be brief.", [], [{**ANSWER, "sources": [source]}], "en"))
+    shown = "".join(conversation(ROW, "Be brief.", [], [], [{**ANSWER, "sources": [source]}], "en"))
     assert "## Assistant ·" in shown and "Related passages, not cited:" in shown and "<summary>System prompt" in shown
     assert "x" * 299 + "…" in shown and "x" * 300 not in shown
 

@@ -120,7 +120,16 @@ class TestBodies:
 
     @pytest.mark.parametrize("operation", sorted(BODIES | FORMS))
     def test_wrong_fields(self, stage: Stage, operation: str) -> None:
-        wrong = {"session_id": "a b", "message_id": 5, "model": 5, "title": 5, "text": 5, "user_id": 5, "id": "a b"}
+        wrong = {
+            "session_id": "a b",
+            "message_id": 5,
+            "model": 5,
+            "title": 5,
+            "text": 5,
+            "user_id": 5,
+            "id": "a b",
+            "name": 5,
+        }
         body = {"data": {"session_id": "a b"}} if operation in FORMS else {"json": wrong}
         answer = stage.ask(operation, **body, **({"files": {"x": b"x"}} if operation in FORMS else {}))
         assert answer.status_code == (400 if " /v1/" in operation else 422)
@@ -141,7 +150,14 @@ class TestParameters:
         DESCRIBED.check(operation, answer)
 
     WRONG = {"limit": "0", "cursor": "x" * 101, "q": "x" * 201, "branches": "x", "before": "x" * 65, "format": "x"}
-    WRONG |= {"session_id": "a b", "chatId": "a b", "protocol": "x", "user_id": "", "last_event_id": "x" * 101}
+    WRONG |= {
+        "session_id": "a b",
+        "chatId": "a b",
+        "protocol": "x",
+        "user_id": "",
+        "last_event_id": "x" * 101,
+        "temporary": "x",
+    }
 
     @pytest.mark.parametrize(
         ("operation", "name"),

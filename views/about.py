@@ -21,6 +21,11 @@ DOCUMENTS = Tag(
     "Documents",
     "Files of a session, read in the background: their progress, text and search. 文档：上传、进度、检索。",
 )
+KNOWLEDGE_BASES = Tag(
+    "Knowledge bases",
+    "Collections of documents that any number of sessions search together with their own files. "
+    "知识库：多个会话共用的文档集合。",
+)
 TOOLS = Tag("Speech and tools", "What else the agent offers. 语音合成与工具。")
 CONVERSATIONS = Tag(
     "Conversations",

@@ -124,6 +124,7 @@ def counted(answer: Answer) -> Answer:
 STORED = (StoreUnavailable(store="redis"),)
 NO_SESSION = (NotFound(what="session"), *STORED)
 NO_DOCUMENT = (NotFound(what="document"), *STORED)
+NO_BASE = (NotFound(what="knowledge base"), *STORED)
 LOCKED = (*NO_SESSION, TurnInProgress())
 MESSAGE = (NotFound(what="message"),)
 FILE = (DocumentUnreadable(),)

@@ -61,8 +61,9 @@ def show_conversation(path: SessionPath) -> dict[str, Any]:
 
 
 def show_session(path: SessionPath, query: HistoryQuery) -> dict[str, Any]:
-    """The row of a conversation and its messages."""
-    return {**show_conversation(path), **_history(path.session_id, query)}
+    """The row of a conversation, its knowledge bases and its messages."""
+    bases = [base.id for base in services().knowledge_bases.attached(session(path.session_id))]
+    return {**show_conversation(path), "knowledge_bases": bases, **_history(path.session_id, query)}
 
 
 def rename(path: SessionPath, body: RenameBody) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def delete(path: SessionPath) -> dict[str, Any]:
 
 
 def delete_user_data() -> dict[str, Any]:
-    """Deletes all conversations with all that belongs to them, and the configurations of models."""
+    """Deletes all conversations with all that belongs to them, the knowledge bases, and the configurations of models."""
     return {"deleted": services().conversations.delete_all(owner())}
 
 
@@ -102,7 +103,7 @@ def export(path: SessionPath, query: ExportQuery) -> Response:
 
 
 def export_user_data(query: ExportQuery) -> Response:
-    """All conversations as one file; in JSON the configurations of models too, without keys."""
+    """All conversations and knowledge bases as one file; in JSON the configurations of models too, without keys."""
     return _download(services().exports.everything(owner(), query.format, language()))
 
 

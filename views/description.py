@@ -249,7 +249,7 @@ def _texts(view: Callable[..., Any]) -> tuple[str, str]:
 
 def _name(error: ChatError) -> str:
     """A name for the response of an error, also told apart by what is not found."""
-    return type(error).__name__ + str(error.params.get("what", "")).title()
+    return type(error).__name__ + str(error.params.get("what", "")).title().replace(" ", "")
 
 
 def _headers(*names: str) -> dict[str, Any]:

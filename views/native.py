@@ -102,7 +102,7 @@ def stop(path: schemas.SessionPath) -> dict[str, Any]:
 
 
 def upload_documents(form: DocumentsForm) -> tuple[Response, int]:
-    """Takes files in; they are read in the background."""
+    """Takes files in, all or none; they are read in the background. What the session has already is not read again."""
     uploads = [(file.stream, file.filename or "") for file in form.file]
     accepted = services().documents.accept_all(session(form.session_id), uploads, temporary=form.temporary)
     return jsonify({"documents": [document.as_item(language()) for document in accepted]}), 202
@@ -140,8 +140,18 @@ def delete_document(path: documents_schemas.DocumentPath) -> dict[str, Any]:
     return {"id": path.document_id, "deleted": True}
 
 
+def cancel_document(path: documents_schemas.DocumentPath) -> dict[str, Any]:
+    """Ends the reading of a document, which has failed then with `cancelled`; one that is finished stays as it is."""
+    return services().documents.cancel(owner(), path.document_id).as_dict(language())
+
+
+def retry_document(path: documents_schemas.DocumentPath) -> tuple[Response, int]:
+    """Reads a document again that has failed, from where it was left; any other stays as it is."""
+    return jsonify(services().documents.retry(owner(), path.document_id).as_dict(language())), 202
+
+
 def search_documents(body: documents_schemas.SearchBody) -> dict[str, Any]:
-    """Finds passages in the documents of a session, and in no others."""
+    """Finds passages in the documents of a session and of the knowledge bases attached to it, and in no others."""
     key = session(body.session_id)
     return {"results": native_format.passages(services().documents.search(key, body.query, body.k, body.document_ids))}
 
