@@ -81,3 +81,8 @@ def no_such(names: Sequence[str], documents: Sequence[ReadyDocument], language: 
     """Says that there are no documents with these names, and which there are."""
     quoted = ("、" if language == "zh" else ", ").join(f"“{name}”" for name in names)
     return NO_SUCH[language].format(names=quoted, known=listed([document.filename for document in documents], language))
+
+
+def is_no_such(text: str) -> bool:
+    """Whether a text begins with what `no_such` says."""
+    return text.startswith(tuple(words.partition("{")[0] for words in NO_SUCH.values()))

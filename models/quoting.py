@@ -9,6 +9,7 @@ from dataclasses import dataclass
 QUOTE_CHARS = 400
 MOST = 3  # passages that are quoted
 
+_AFTER_NAME = re.compile(r"，第 \d+ 页|, page \d+| · ")
 HEADER = re.compile(r"^\[(\d{1,3})\][ \t]*(\S[^\n]*)$", re.MULTILINE)
 SENTENCE = re.compile(r"[^。！？；!?\n]*?(?:[。！？；!?]+|\.(?=\s)|\n+|\Z)", re.DOTALL)
 WORD = re.compile(r"[a-z0-9]+|[\u3400-\u9fff\uf900-\ufaff]+")
@@ -27,15 +28,19 @@ EMPTY_CHARACTERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage as the search tool wrote it: its number, where it stands, what it says."""
+    """A passage as it was written for a model: its number, where it stands, what it says."""
 
     number: int
     place: str
     text: str
 
+    @property
+    def filename(self) -> str:
+        return _AFTER_NAME.split(self.place, maxsplit=1)[0]
+
 
 def passages_in(text: str) -> list[Found]:
-    """The passages in a result of the search. Only the next number opens a passage, so that references in a text do not."""
+    """The passages in a result of a tool. Only the next number opens a passage, so that references in a text do not."""
     headers: list[re.Match[str]] = []
     for match in HEADER.finditer(text):
         begins = match.start() == 0 or text[: match.start()].endswith("\n\n")
@@ -79,3 +84,11 @@ def quote(text: str, wanted: set[str]) -> str:
         if end < sentence.end() <= start.start() + QUOTE_CHARS:
             end = sentence.end()
     return text[start.start() : min(end, start.start() + QUOTE_CHARS)]
+
+
+def opening(text: str, chars: int) -> str:
+    """The beginning of a text, of whole sentences where they are short; it ends in `…` when something is left out."""
+    if len(text) <= chars:
+        return text
+    ends = [match.end() for match in SENTENCE.finditer(text, 0, chars + 1) if 0 < match.end() <= chars]
+    return text[: ends[-1] if ends else chars].rstrip() + "…"

@@ -1,32 +1,43 @@
 """What answers while no language model is configured: it quotes the documents, and says what to set. It pretends nothing."""
 
 import json
-import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from models.prompts import language_of, read_attachment_blocks
+from models.document_names import is_no_such
+from models.prompts import (
+    NOT_THERE,
+    WEAK,
+    WEAK_DOCUMENT,
+    WEAK_QUERY,
+    language_of,
+    read_attachment_blocks,
+    read_document_names,
+)
 from models.providers import ModelOptions
-from models.quoting import MOST, SENTENCE, best, passages_in, quote, terms
+from models.questions import OVERVIEW, Wish, understood
+from models.quoting import MOST, SENTENCE, Found, best, opening, passages_in, quote, terms
 from models.turns import Attachment
 from utils.errors import Language
 from utils.settings import Settings
 
 NAME = "offline"
 NEEDS = ""
-SEARCH = "search_documents"
+SEARCH, DESCRIBE, READ = "search_documents", "describe_documents", "read_document"
 QUERY_CHARS = 500
+PAGE_CHARS = 1_200  # of a page that is shown
+SIDE_BY_SIDE = 2  # passages of each document, or of each part of a question
 
 SETUP = {
     "en": "No language model is configured, so I can only search the uploaded documents and quote them. To get real "
@@ -40,11 +51,19 @@ FOUND = {
     "en": "No language model is configured; these are the passages of the documents that fit the question best:",
     "zh": "尚未配置语言模型，以下是文档中与问题最相关的原文：",
 }
-NOT_FOUND = {
-    "en": "The documents do not answer this: no passage shares a word with the question. (No language model is configured; "
-    "I can only search for words and quote.)",
-    "zh": "文档中没有找到答案：没有任何段落与问题有共同的词语。（尚未配置语言模型，我只能按词语检索并引用原文。）",
+DESCRIBED = {
+    "en": "No language model is configured; this is what was noted of the documents when they were read:",
+    "zh": "尚未配置语言模型，以下是读取文档时生成的概要：",
 }
+SHOWN = {
+    "en": "No language model is configured; this is what stands on these pages:",
+    "zh": "尚未配置语言模型，以下是这些页上的原文：",
+}
+NOT_FOUND = {
+    "en": "The documents do not say. (No language model is configured; I can only search the documents and quote them.)",
+    "zh": "文档中没有找到相关内容。（尚未配置语言模型，我只能检索文档并引用原文。）",
+}
+NOTHING_HERE = {"en": "The documents do not say.", "zh": "文档中没有找到相关内容。"}
 FAILED = {"en": "The search in the documents failed: {}", "zh": "文档检索失败：{}"}
 PICTURE_TEXT = {"en": "Text in the picture {}:", "zh": "图片 {} 中的文字："}
 PICTURE_NO_TEXT = {"en": "No text could be read in the picture {}.", "zh": "图片 {} 中没有可识别的文字。"}
@@ -53,9 +72,6 @@ NO_VISION = {
     "en": "No vision model is set (VISION_MODEL), so I cannot tell what else the picture shows.",
     "zh": "未设置视觉模型（VISION_MODEL），因此无法得知图片中的其他内容。",
 }
-OVERVIEW = re.compile(
-    r"总结|概括|概述|摘要|归纳|主要内容|讲了什么|说了什么|summar|overview|main points?|about\s*\?|gist|tl;?dr", re.IGNORECASE
-)
 
 
 def configured(settings: Settings) -> bool:
@@ -75,7 +91,7 @@ def build(settings: Settings, options: ModelOptions) -> BaseChatModel:
 
 
 class OfflineChat(BaseChatModel):
-    """Calls `search_documents` with the question where it may, then quotes what fits; else says what to set."""
+    """Calls the tool that the question asks for, where it may, then quotes what fits; else says what to set."""
 
     @property
     def _llm_type(self) -> str:
@@ -93,8 +109,7 @@ class OfflineChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        names = [tool["function"]["name"] for tool in kwargs.get("tools", ())]
-        for message in _answer(messages, SEARCH in names):
+        for message in _answer(messages, {tool["function"]["name"] for tool in kwargs.get("tools", ())}):
             yield ChatGenerationChunk(message=message)
 
     async def _astream(
@@ -126,22 +141,25 @@ class OfflineChat(BaseChatModel):
         return self._generate(messages, **kwargs)
 
 
-def _answer(messages: Sequence[BaseMessage], may_search: bool) -> Iterator[AIMessageChunk]:
+def _answer(messages: Sequence[BaseMessage], tools: Set[str]) -> Iterator[AIMessageChunk]:
     asked = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
     content = "" if asked is None else messages[asked].text
     pictures, question = read_attachment_blocks(content)
-    query = (question.strip() or " ".join(picture.ocr_text for picture in pictures)).strip()[:QUERY_CHARS]
+    known = read_document_names(messages[0].text) if messages and isinstance(messages[0], SystemMessage) else []
+    wish = understood((question.strip() or " ".join(picture.ocr_text for picture in pictures)).strip()[:QUERY_CHARS], known)
     results = [message for message in messages[asked or 0 :] if isinstance(message, ToolMessage)]
-    if may_search and query and not results:
-        call = tool_call_chunk(name=SEARCH, args=_json(query), id=f"call_{uuid.uuid4().hex[:24]}", index=0)
-        yield _chunk("", "tool_calls", tool_call_chunks=[call])
+    if not results and (call := _call(wish, question, tools)):
+        name, args = call
+        text = json.dumps(args, ensure_ascii=False)
+        chunk = tool_call_chunk(name=name, args=text, id=f"call_{uuid.uuid4().hex[:24]}", index=0)
+        yield _chunk("", "tool_calls", tool_call_chunks=[chunk])
         return
     language = language_of(question or content)
     sections = [section for picture in pictures for section in _picture(picture, language)]
     if pictures and not all(picture.description for picture in pictures):
         sections.append(NO_VISION[language])
     if results:
-        sections += _documents(results, question, language, quiet=bool(pictures))
+        sections += _documents(results[-1], wish, question, language, quiet=bool(pictures))
     text = "\n\n".join(sections or [SETUP[language]])
     sentences = [match[0] for match in SENTENCE.finditer(text) if match[0]]
     for sentence in sentences[:-1]:
@@ -149,13 +167,25 @@ def _answer(messages: Sequence[BaseMessage], may_search: bool) -> Iterator[AIMes
     yield _chunk(sentences[-1], "stop")
 
 
+def _call(wish: Wish, question: str, tools: Set[str]) -> tuple[str, dict[str, Any]] | None:
+    """The tool that does what is wished, and its arguments; None when there is none, or nothing to do."""
+    if wish.kind == "about" and DESCRIBE in tools:
+        return DESCRIBE, {"documents": list(wish.documents)} if wish.documents else {}
+    if wish.kind == "pages" and wish.pages and READ in tools:
+        first, last = wish.pages
+        short = not wish.topic and (first < last or bool(OVERVIEW.search(question)))
+        args: dict[str, Any] = {"first_page": first, "last_page": last, "summary": short}
+        return READ, {"document": wish.documents[0], **args} if wish.documents else args
+    query = wish.topic or question.strip()[:QUERY_CHARS]
+    if SEARCH not in tools or not query:
+        return None
+    more = {"queries": list(wish.parts), "documents": list(wish.documents)}
+    return SEARCH, {"query": query, **{name: values for name, values in more.items() if values}}
+
+
 def _chunk(content: str, finish_reason: str, **fields: Any) -> AIMessageChunk:
     metadata = {"finish_reason": finish_reason, "model_name": NAME}
     return AIMessageChunk(content=content, response_metadata=metadata, chunk_position="last", **fields)
-
-
-def _json(query: str) -> str:
-    return json.dumps({"query": query}, ensure_ascii=False)
 
 
 def _picture(picture: Attachment, language: Language) -> Iterator[str]:
@@ -167,17 +197,71 @@ def _picture(picture: Attachment, language: Language) -> Iterator[str]:
         yield f"{PICTURE_SEEN[language].format(picture.filename)}\n\n{_quoted(picture.description)}"
 
 
-def _documents(results: Sequence[ToolMessage], question: str, language: Language, *, quiet: bool) -> list[str]:
-    """What the results of the search say to the question; nothing at all instead of "not found" when `quiet`."""
-    failed = [message.text for message in results if message.status == "error"]
-    passages = [passage for message in results if message.status != "error" for passage in passages_in(message.text)]
-    if failed and not passages:
-        return [FAILED[language].format(failed[0][:200])]
-    wanted = terms(question)
-    chosen = best(passages, wanted) or (passages[:MOST] if OVERVIEW.search(question) else [])
-    if not chosen:
+def _documents(result: ToolMessage, wish: Wish, question: str, language: Language, *, quiet: bool) -> list[str]:
+    """What the result of a tool says to the question; nothing at all instead of "not found" when `quiet`."""
+    text = result.text
+    if result.status == "error":
+        return [FAILED[language].format(text[:200])]
+    if result.name == DESCRIBE:
+        return [DESCRIBED[language], text]
+    passages = passages_in(text)
+    if result.name == READ and not (wish.topic and passages):
+        return _pages(text, passages, language)
+    if wish.documents and not passages and not _says(NOT_THERE, text):
+        return [text]  # no document has that name
+    answers = _answers(passages, wish, question, text)
+    if not any(chosen for _, _, chosen in answers):
         return [] if quiet else [NOT_FOUND[language]]
-    return [FOUND[language], *(f"{_quoted(quote(p.text, wanted))}\n>\n> — {p.place} [{p.number}]" for p in chosen)]
+    sections = [text.partition("\n\n")[0]] if is_no_such(text) else []
+    sections.append(FOUND[language])
+    for title, wanted, chosen in answers:
+        sections += [f"**{title}**"] if title else []
+        sections += [_cited(passage, quote(passage.text, wanted)) for passage in chosen] or [NOTHING_HERE[language]]
+    return sections
+
+
+def _pages(text: str, passages: Sequence[Found], language: Language) -> list[str]:
+    """The pages that were read, below what the tool said of them."""
+    if not passages:
+        return [text]
+    head = text.partition("\n\n")[0]
+    return [SHOWN[language], head, *(_cited(passage, opening(passage.text, PAGE_CHARS)) for passage in passages)]
+
+
+def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) -> list[tuple[str, set[str], list[Found]]]:
+    """What to quote, in sections: title, the words that are looked for, and passages. One without title for the whole."""
+    if _says(WEAK, text):
+        return []
+    wanted = terms(wish.topic or question)
+    if wish.kind == "compare":
+        groups = {passage.filename: [p for p in passages if p.filename == passage.filename] for passage in passages}
+        groups |= {name: [] for name in wish.documents if name not in groups and not is_no_such(text)}
+        weak = {name for name in groups if _says(WEAK_DOCUMENT, text, name)}
+        return [
+            (name, wanted, [] if name in weak else _best(own, wish.topic)[:SIDE_BY_SIDE]) for name, own in groups.items()
+        ]
+    if wish.parts:
+        weak = {part for part in wish.parts if _says(WEAK_QUERY, text, part)}
+        return [(p, terms(p), [] if p in weak else _best(passages, p)[:SIDE_BY_SIDE]) for p in wish.parts]
+    chosen = _best(passages, wish.topic or question)
+    return [("", wanted, chosen or (list(passages[:MOST]) if wish.kind == "about" else []))]
+
+
+def _best(passages: Sequence[Found], question: str) -> list[Found]:
+    """The passages that answer a question: those with its words, or the first one when it is in the other language."""
+    if found := best(passages, terms(question)):
+        return found
+    return [passage for passage in passages[:1] if language_of(passage.text) != language_of(question)]
+
+
+def _says(words: Mapping[Language, str], text: str, about: str = "") -> bool:
+    """Whether the result of a tool says this above its passages, in whichever language."""
+    head = f"\n\n{text}".partition("\n\n[1] ")[0]
+    return any(phrase.format(about) in head for phrase in words.values())
+
+
+def _cited(passage: Found, text: str) -> str:
+    return f"{_quoted(text)}\n>\n> — {passage.place} [{passage.number}]"
 
 
 def _quoted(text: str) -> str:
