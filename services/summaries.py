@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.llm_factory import chat_model, provider_name
 from models.prompts import SUMMARY_OF_DOCUMENT, SUMMARY_OF_NOTES, SUMMARY_OF_PART, summary_prompt
 from models.providers import local_transformers, offline
-from services.chunking import parts, sentences, width
+from services.cutting import parts, sentences, width
 from utils import http_client
 from utils.errors import ChatError, Language, UpstreamError
 from utils.settings import Settings

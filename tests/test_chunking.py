@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.passages import TextChunk
-from services.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages, sentences, width
+from services.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages
+from services.cutting import sentences, width
 from utils.loaders import Page
 
 ZH = "本合同自双方签字之日起生效。甲方应当在三十日内付款；乙方应当在收到款项后发货！逾期怎么办？按日支付违约金……"
@@ -24,14 +25,18 @@ def chunks_of(text: str) -> list[TextChunk]:
 
 
 def assert_faithful(given_pages: Sequence[Page]) -> None:
-    """Every chunk stands where it says, and nothing but white space lies between two."""
-    text, at = extracted_text(given_pages), 0
+    """Every chunk stands where it says, on one page, and what lies between two stands at an edge of an earlier page too."""
+    text, at, left_out = extracted_text(given_pages), 0, []
     for number, part in enumerate(chunk(given_pages)):
         assert part.index == number
         assert part.text == text[part.start : part.end] != ""
-        assert not text[at : part.start].strip()
+        assert any(part.page == page.number and part.text in page.text for page in given_pages)
+        assert part.start >= at
+        left_out.append((text[at : part.start], at))
         at = part.end
-    assert not text[at:].strip()
+    for between, place in [*left_out, (text[at:], at)]:
+        for line in between.split():
+            assert line in text[:place], "a line is left out that stands nowhere else"
 
 
 LINES = st.sampled_from(

@@ -10,7 +10,7 @@ import pytest
 from fakes.replies import hang, status
 from fakes.upstream import Request, Upstream
 from models.embeddings import BundledEmbedder, Vectors
-from services.chunking import width
+from services.cutting import width
 from services.summaries import central_sentences, document_summary, language_of, summarise
 from utils.errors import ChatError, UpstreamBusy, UpstreamError
 from utils.settings import Settings
