@@ -13,7 +13,7 @@ from models.documents import Document
 from models.knowledge_bases import ReadyBase
 from models.tools import Description, Part, Reading
 from services import document_files as files
-from services.chunking import parts
+from services.cutting import parts
 from services.page_journal import PageJournal
 from utils.errors import NotFound
 
