@@ -3,6 +3,7 @@ knowledge base, with
 
     original      what was uploaded
     pages.jsonl   how reading went: a line `{"page_count": n}` for each run, and after it a line for each page that was read
+    pictures/     the pictures inside it and what is known of them, until all of them are in its text
     text          the extracted text
     summary
     lock          held by the job that works on the document
@@ -32,6 +33,7 @@ UPRIGHT = "upright.jpg"
 SUMMARY = "summary"
 TEXT = "text"
 JOURNAL = "pages.jsonl"
+PICTURES = "pictures"
 COPY_BYTES = 1 << 20
 MOVES = 3
 
@@ -139,6 +141,7 @@ def forget_reading(folder: Path) -> None:
     """Deletes what was made of a document, which is to be read from its beginning; the file itself stays."""
     for name in (JOURNAL, TEXT, SUMMARY):
         (folder / name).unlink(missing_ok=True)
+    remove(folder / PICTURES)
 
 
 def remove(folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
 from models import conversations
@@ -110,16 +111,20 @@ class ImageService:
         model = vision_model(self.settings)
         if model is None:
             return None
-        data = await asyncio.to_thread((self.settings.UPLOAD_DIR / picture.path).read_bytes)
-        url = f"data:{picture.media_type};base64,{base64.b64encode(data).decode()}"
-        parts: list[str | dict[str, Any]] = [
-            {"type": "text", "text": DESCRIBE_PICTURE[language]},
-            {"type": "image_url", "image_url": {"url": url}},
-        ]
-        try:
-            async with asyncio.timeout(DESCRIBE_SECONDS):
-                answer = await model.ainvoke([HumanMessage(parts)])
-        except (ChatError, TimeoutError) as error:
-            log.warning("%s is not described: %s", picture.path, error or "the vision model took too long")
-            return None
-        return answer.text.strip() or None
+        jpeg = await asyncio.to_thread((self.settings.UPLOAD_DIR / picture.path).read_bytes)
+        return await describe(model, jpeg, language, picture.path)
+
+
+async def describe(model: BaseChatModel, jpeg: bytes, language: Language, name: str) -> str | None:
+    """What a vision model says of a picture. None where it fails or takes too long; then the log has the picture's name."""
+    parts: list[str | dict[str, Any]] = [
+        {"type": "text", "text": DESCRIBE_PICTURE[language]},
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"}},
+    ]
+    try:
+        async with asyncio.timeout(DESCRIBE_SECONDS):
+            answer = await model.ainvoke([HumanMessage(parts)])
+    except (ChatError, TimeoutError) as error:
+        log.warning("%s is not described: %s", name, error or "the vision model took too long")
+        return None
+    return answer.text.strip() or None

@@ -6,9 +6,11 @@ so that a job which takes long goes on in another run, and one that died does no
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any
+
+from PIL.Image import Image
 
 from models import documents
 from models.database import Database
@@ -16,6 +18,7 @@ from models.documents import STAGES, Document, Stage
 from models.embeddings import embedder
 from services import document_files as files
 from services.chunking import chunk, extracted_text
+from services.document_pictures import DocumentPictures
 from services.page_journal import PageJournal
 from services.retrieval_service import RetrievalService
 from services.summaries import document_summary
@@ -38,6 +41,7 @@ log = logging.getLogger(__name__)
 # How long, and how many pages by OCR, a run reads before it makes room for others
 FIRST_SECONDS, FIRST_SCANS = 8.0, 5  # on the interactive queue
 SECONDS, SCANS = 20.0, 15  # on the queue for long work
+READING = 0.7  # of the stage that reads; its pictures take the rest
 GIVEN_UP_PAGES = 10  # more pages that kill their job, and the document is given up
 REPORT_SECONDS = 0.1
 
@@ -87,6 +91,7 @@ class Ingestion:
     def __init__(self, settings: Settings, queues: jobs.Jobs, database: Database, document: Document) -> None:
         self.settings, self.queues, self.database, self.document = settings, queues, database, document
         self.folder = files.folder_of(settings.UPLOAD_DIR, document)
+        self._pictures = DocumentPictures(settings, self.folder / files.PICTURES, document.filename)
         self._started, self._report_due = time.monotonic(), 0.0
 
     @cached_property
@@ -123,6 +128,8 @@ class Ingestion:
             self._enter("extracting")
             if not self._read(journal):
                 return jobs.again()
+        if not self._look_at_pictures(journal):
+            return jobs.again()
         jobs.limit_cpu(self.settings.DOCUMENT_TIMEOUT_SECONDS)
         text = extracted_text(journal.pages)
         if not text.strip():
@@ -141,7 +148,10 @@ class Ingestion:
         documents.finish(self.database, self.document.id, "failed", error=error.reason, **report)
 
     def _settle(self, journal: PageJournal) -> None:
-        """After a run that died by its own fault: passes over the page that it died at, or gives the document up."""
+        """After a run that died by its own fault: passes over what it died at, or gives the document up."""
+        if self._pictures.kept.give_up_suspect():
+            documents.progressed(self.database, self.document.id)
+            return
         if journal.complete:
             return  # with all pages read, a fresh process may have what it takes; attempts are counted
         if journal.page_count is None:
@@ -156,7 +166,10 @@ class Ingestion:
         documents.progressed(self.database, self.document.id)
 
     def _enter(self, stage: Stage) -> None:
-        if not documents.enter(self.database, self.document.id, stage):
+        """Goes on to a stage; one that an earlier run has come to already is not left again."""
+        order = list(STAGES)
+        latest = max(stage, self.document.stage, key=order.index)
+        if not documents.enter(self.database, self.document.id, latest):
             raise Gone
         self._report(stage, 0.0)
 
@@ -173,14 +186,14 @@ class Ingestion:
         return True
 
     def _read_pages(self, journal: PageJournal, count: int, pages: Iterator[Page]) -> bool:
-        seconds, scans = (SECONDS, SCANS) if jobs.is_long() else (FIRST_SECONDS, FIRST_SCANS)
+        seconds, scans = self._allowance
         try:
             for page in pages:
                 first = journal.stuck
                 journal.add(page)
                 if first and not documents.progressed(self.database, self.document.id):
                     raise Gone
-                self._report("extracting", len(journal.pages) / count)
+                self._report("extracting", READING * len(journal.pages) / count)
                 scans -= page.method == "ocr"
                 spent = scans <= 0 or time.monotonic() - self._started > seconds
                 if spent and len(journal.pages) < count:
@@ -201,11 +214,43 @@ class Ingestion:
     def _options(self, first_page: int) -> LoadOptions:
         settings = self.settings
         return LoadOptions(
-            ocr=recogniser(settings.OCR_ENGINE, settings.OCR_LANGUAGES, settings.PAGE_TIMEOUT_SECONDS),
+            ocr=self._ocr,
+            pictures=self._pictures.kept,
             max_pages=settings.DOCUMENT_MAX_PAGES,
             ocr_dpi=settings.OCR_DPI,
             first_page=first_page,
         )
+
+    @property
+    def _allowance(self) -> tuple[float, int]:
+        """How many seconds, and how many pages by OCR, this run may take for reading."""
+        return (SECONDS, SCANS) if jobs.is_long() else (FIRST_SECONDS, FIRST_SCANS)
+
+    @cached_property
+    def _ocr(self) -> Callable[[Image], str]:
+        settings = self.settings
+        return recogniser(settings.OCR_ENGINE, settings.OCR_LANGUAGES, settings.PAGE_TIMEOUT_SECONDS)
+
+    def _look_at_pictures(self, journal: PageJournal) -> bool:
+        """Puts what its pictures say into the text of the pages; False when the rest is for another run."""
+        seconds, _ = self._allowance
+        first = True
+
+        def step(share: float) -> bool:
+            nonlocal first
+            if first and not documents.progressed(self.database, self.document.id):
+                raise Gone
+            first = False
+            self._report("extracting", READING + (1 - READING) * share)
+            return time.monotonic() - self._started < seconds
+
+        pages = self._pictures.looked_at(journal.pages, self._ocr, step)
+        if pages is None:
+            return False
+        if pages != journal.pages:
+            journal.replace(pages)
+        files.remove(self.folder / files.PICTURES)
+        return True
 
     def _summary(self, text: str) -> str:
         """The summary that an earlier run has made, else a new one. Never empty."""

@@ -1,7 +1,7 @@
 """The pages of a document as its job reads them, kept on disk, so that a later run goes on where an earlier one ended."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from utils.errors import DocumentUnreadable
 from utils.loaders import Page
 
-HARMLESS = ("blank", "no_text")  # details of pages that hold nothing to read
+HARMLESS = ("blank", "no_text", "picture_unreadable")  # details of pages whose text is all there
 
 
 class PageJournal:
@@ -55,6 +55,14 @@ class PageJournal:
     def gaps(self) -> bool:
         """Whether something on a page could not be read."""
         return any(page.detail and page.detail not in HARMLESS for page in self.pages)
+
+    def replace(self, pages: Sequence[Page]) -> None:
+        """Puts other pages in the place of those that were read, all at once; with them the journal is complete."""
+        lines = [{"page_count": self.page_count}, *map(asdict, pages), {"complete": True}]
+        part = self._path.with_name(self._path.name + ".part")
+        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        part.replace(self._path)
+        self.pages, self.complete = list(pages), True
 
     def end(self) -> None:
         self._write({"complete": True})

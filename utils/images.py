@@ -79,7 +79,7 @@ def _normalise(image: Image.Image, max_pixels: int) -> Image.Image:
     limit = MAX_SOURCE_PIXELS if image.width * image.height == pixels else MAX_JPEG_PIXELS
     if pixels > limit:
         raise DocumentUnreadable("too_large")
-    picture = _rgb(image, max_pixels)
+    picture = rgb(image, max_pixels)
     with suppress(*DAMAGE):  # of the metadata only
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         if orientation in TURNS:
@@ -88,7 +88,8 @@ def _normalise(image: Image.Image, max_pixels: int) -> Image.Image:
     return picture
 
 
-def _rgb(image: Image.Image, max_pixels: int) -> Image.Image:
+def rgb(image: Image.Image, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """A picture in any mode on white, in RGB, with about `max_pixels` pixels at most."""
     if image.mode.startswith(("I", "F")):
         return _shrink(_eight_bits(image), max_pixels).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

@@ -16,10 +16,14 @@ from typing import Any, NamedTuple, Self
 
 from PIL import Image
 
+from utils import pdf_pictures
+from utils.images import rgb
+
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY_BYTES = 1_000_000_000  # address space of the child
 PAGE_SECONDS = 20  # of processor time
 MAX_DEATHS = 3  # in one document
+MAX_PICTURE_DEATHS = 2  # more that pictures cause, which cost no page
 MAX_SIDE = 4_000  # pixels of a rendered page
 LEAST_SIDE = 1_200  # pixels that a small page is rendered at
 FEW_CHARS = 200  # with fewer on a page, its pictures are looked at
@@ -33,12 +37,23 @@ class PageText(NamedTuple):
     pictures: float
 
 
+class PlacedPicture(NamedTuple):
+    """A picture on a page: a `key` that it has wherever it is drawn again; the offset in the text of the page after which it
+    stands; the part of the page that it covers; its number on the page."""
+
+    key: str
+    place: int
+    covered: float
+    number: int
+
+
 class Pdfium:
     """One PDF. `page_count` is 0, and `encrypted` says why, where PDFium cannot open it; pages are counted from 1."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._deaths = 0
+        self._picture_deaths = 0
         self._child: subprocess.Popen[bytes] | None = None
         opened = self._start() or {}
         self.page_count: int = opened.get("pages", 0)
@@ -59,16 +74,42 @@ class Pdfium:
 
     def text(self, number: int) -> PageText | None:
         """The text layer of a page; None where it cannot be read."""
-        answer = self._ask(number, None)
+        answer = self._ask(number, "text")
         return PageText(answer["text"], answer["pictures"]) if answer else None
 
     def image(self, number: int, dpi: int) -> Image.Image | None:
         """A page as a picture; None where it cannot be rendered."""
-        answer = self._ask(number, dpi)
-        if not answer or not self._child or not self._child.stdout:
+        answer = self._ask(number, "render", dpi)
+        pixels = self._pixels(answer["stride"] * answer["height"]) if answer else None
+        if not answer or not pixels:
             return None
-        pixels = self._child.stdout.read(answer["stride"] * answer["height"])
         return Image.frombuffer("RGB", (answer["width"], answer["height"]), pixels, "raw", "BGR", answer["stride"], 1)
+
+    def pictures(self, number: int) -> list[PlacedPicture]:
+        """The pictures on a page that are worth a look, in the order in which they are drawn."""
+        answer = self._ask_for_pictures(number, "pictures") or {"pictures": []}
+        return [PlacedPicture(**picture, number=place) for place, picture in enumerate(answer["pictures"])]
+
+    def picture(self, number: int, picture: int) -> Image.Image | None:
+        """A picture on a page, by its number there, as it is seen; RGB. None where it cannot be had."""
+        answer = self._ask_for_pictures(number, "picture", picture)
+        pixels = self._pixels(answer["width"] * answer["height"] * 3) if answer else None
+        return Image.frombytes("RGB", (answer["width"], answer["height"]), pixels) if answer and pixels else None
+
+    def _ask_for_pictures(self, *request: Any) -> dict[str, Any] | None:
+        """As `_ask`; where the child dies of it, no page is charged with that."""
+        if self._picture_deaths >= MAX_PICTURE_DEATHS:
+            return None
+        deaths = self._deaths
+        answer = self._ask(*request)
+        self._picture_deaths += self._deaths - deaths
+        self._deaths = deaths
+        return answer
+
+    def _pixels(self, size: int) -> bytes | None:
+        """What follows an answer; None where the child died before it was all said."""
+        pixels = self._child.stdout.read(size) if self._child and self._child.stdout else b""
+        return pixels if len(pixels) == size else None
 
     def _start(self) -> dict[str, Any] | None:
         command = [sys.executable, "-m", "utils.pdfium", str(self._path.resolve())]
@@ -77,13 +118,14 @@ class Pdfium:
         )
         return self._answer()
 
-    def _ask(self, number: int, dpi: int | None) -> dict[str, Any] | None:
+    def _ask(self, *request: Any) -> dict[str, Any] | None:
+        """The child's answer to a request: the number of a page, what to do, and with what."""
         if self._child is None and (self._deaths >= MAX_DEATHS or not self._start()):
             return None
         if self._child is None or self._child.stdin is None:
             return None
         with suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps([number, dpi]).encode() + b"\n")
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
         return self._answer()
 
@@ -112,15 +154,51 @@ def _serve(path: str) -> None:
     except pypdfium2.PdfiumError as error:
         _say({"encrypted": "password" in str(error).lower()})
         return
+    open_page = _OpenPage(document)
     for line in sys.stdin:
         _allow_time()
-        number, dpi = json.loads(line)
+        number, task, *about = json.loads(line)
         try:
-            page = _page(document, number - 1)
-            _render(page, dpi) if dpi else _say(_read(page))
-            page.close()
-        except (pypdfium2.PdfiumError, IndexError, ValueError, MemoryError):
+            getattr(open_page.turned_to(number), task)(*about)
+        except (pypdfium2.PdfiumError, IndexError, ValueError, ArithmeticError, MemoryError):
             _say({"failed": True})
+
+
+class _OpenPage:
+    """The page that is asked about, open until another one is; its other methods are what can be asked."""
+
+    def __init__(self, document: Any) -> None:
+        self._document, self._number = document, 0
+        self._page: Any = None
+        self._found: list[pdf_pictures.Found] | None = None
+
+    def turned_to(self, number: int) -> Self:
+        if number != self._number:
+            if self._page:
+                self._page.close()
+            self._number, self._page, self._found = 0, None, None
+            self._page, self._number = _page(self._document, number - 1), number
+        return self
+
+    def text(self) -> None:
+        _say(_read(self._page))
+
+    def render(self, dpi: int) -> None:
+        _render(self._page, dpi)
+
+    def pictures(self) -> None:
+        _say({"pictures": pdf_pictures.describe(self._page, self._pictures)})
+
+    def picture(self, number: int) -> None:
+        image = rgb(pdf_pictures.render(self._page, self._pictures[number]).to_pil())
+        _say({"width": image.width, "height": image.height})
+        _send(image.tobytes())
+
+    @property
+    def _pictures(self) -> list[pdf_pictures.Found]:
+        if self._found is None:
+            self._found = pdf_pictures.find(self._page)
+        return self._found
 
 
 def _page(document: Any, index: int) -> Any:
@@ -153,12 +231,15 @@ def _render(page: Any, dpi: int) -> None:
     scale = min(max(dpi / 72, LEAST_SIDE / longest), MAX_SIDE / longest)
     bitmap = page.render(scale=scale)
     _say({"width": bitmap.width, "height": bitmap.height, "stride": bitmap.stride})
-    sys.stdout.buffer.write(bitmap.buffer)
-    sys.stdout.buffer.flush()
+    _send(bitmap.buffer)
 
 
 def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    _send(json.dumps(answer).encode() + b"\n")
+
+
+def _send(content: Any) -> None:
+    sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 

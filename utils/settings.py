@@ -210,6 +210,12 @@ class Settings(BaseSettings):
     OCR_LANGUAGES: str = _setting("chi_sim+eng", "Documents", "Languages for tesseract.")
     OCR_DPI: int = _setting(150, "Documents", "Resolution at which a page is rendered for OCR.", ge=72, le=600)
     PAGE_TIMEOUT_SECONDS: int = _setting(60, "Documents", "Longest duration of the OCR of one page.", ge=1)
+    DOCUMENT_MAX_PICTURES: int = _setting(
+        50, "Documents", "Most pictures inside one document that are read and described. 0: none.", ge=0
+    )
+    PICTURES_TIMEOUT_SECONDS: float = _setting(
+        300, "Documents", "How long VISION_MODEL may take to describe all pictures inside one document.", gt=0
+    )
 
     TAVILY_API_KEY: SecretStr = _setting(NO_KEY, "Web tools", "Key of Tavily; without it there is no web search.")
     TAVILY_API_URL: str = _setting("", "Web tools", "Address of Tavily, where it is not the vendor's.")

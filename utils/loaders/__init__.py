@@ -17,6 +17,7 @@ from typing import Literal
 from PIL import Image
 
 from utils.errors import DocumentUnreadable, UnsupportedType
+from utils.pictures import Pictures
 from utils.registry import modules_of
 from utils.texts import clean
 
@@ -64,7 +65,7 @@ class Page:
     """`number` is 1-based, None where the format has no pages.
 
     `detail` says why a page is empty or what went wrong: `unreadable` (it can be neither read nor rendered), `no_text` (OCR
-    found none), `ocr_failed`, `damaged`.
+    found none), `ocr_failed`, `damaged`. Later come `picture_unreadable` and `picture_not_described`.
     """
 
     number: int | None
@@ -75,9 +76,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """`ocr` reads a picture; pages before `first_page` (1-based) are passed over, so that a broken job can go on."""
+    """`ocr` reads a picture; pages before `first_page` (1-based) are passed over, so that a broken job can go on.
+
+    `pictures` takes in what stands between the texts of a page, which then holds their marks; None: pictures are left out.
+    """
 
     ocr: Callable[[Image.Image], str]
+    pictures: Pictures | None = None
     max_pages: int = 5_000
     ocr_dpi: int = 150
     first_page: int = 1

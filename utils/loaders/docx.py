@@ -7,12 +7,16 @@ cells. Elements are known by their local names, so that documents of other progr
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.archives import Archive, local_name
+from utils.errors import DocumentUnreadable
 from utils.images import read_pictures
 from utils.loaders import Format, Loaded, LoadOptions, Page
+from utils.pictures import FEW_CHARS as FEW_READ
+from utils.pictures import Pictures, key_of, picture_of, without_marks
 from utils.word_lists import BULLET, Lists
 
 FORMATS = (
@@ -38,11 +42,14 @@ UNSEEN = {
     "Fallback",
 }
 MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+PICTURES = ("blip", "imagedata")
 NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
 HEADING = re.compile(r"(?:heading|标题|標題) ?([1-9])", re.IGNORECASE)
 SHORT_ROW = 200  # characters; the cells of a longer row with several paragraphs are set below each other
 FEW_CHARS = 20  # a document with fewer, and with pictures, is a scan
 PICTURE = re.compile(r"word/media/.*\.(?:png|jpe?g|gif|bmp|tiff?|webp)")
+LEAST_SPACE = 457_200  # EMU, half an inch; what is drawn smaller is an icon
+MAX_PICTURES = 2_000  # that are looked at in one document
 
 
 def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
@@ -51,13 +58,45 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
     with Archive(path) as archive:
-        text = "\n\n".join(_Document(archive).blocks())
-        pictures = [] if len(text) >= FEW_CHARS else list(filter(PICTURE.fullmatch, archive.names()))
-        if pictures:
-            read = read_pictures(map(archive.read, pictures), options.ocr)
-            yield Page(None, f"{text}\n\n{read}", "ocr")
+        text = "\n\n".join(_Document(archive, options.pictures).blocks())
+        plain = without_marks(text)
+        scans = [] if len(plain) >= FEW_CHARS else list(filter(PICTURE.fullmatch, archive.names()))
+        if scans:
+            read = read_pictures(map(archive.read, scans), options.ocr)
+            yield Page(None, f"{text if len(read) < FEW_READ else plain}\n\n{read}", "ocr")
         else:
             yield Page(None, text)
+
+
+class _Drawings:
+    """The pictures of the main part, each with its mark."""
+
+    def __init__(self, archive: Archive, main: str, kept: Pictures | None) -> None:
+        self._archive, self._kept = archive, kept
+        parts = archive.related(main).items() if kept else ()
+        self._names = {id: name for id, (kind, name) in parts if kind == "image" and PICTURE.fullmatch(name)}
+        self._marks: dict[str, str] = {}
+
+    def mark(self, element: Any) -> str:
+        """The mark of the picture that `a:blip` or `v:imagedata` shows; empty where none is kept.
+
+        Headers and notes name their pictures by numbers of their own, and in headers they are logos.
+        """
+        if local_name(element.getroottree().getroot()) != "document":
+            return ""
+        name = self._names.get(_value(element, "embed") or _value(element, "id"), "")
+        if name in self._archive and name not in self._marks and len(self._marks) < MAX_PICTURES:
+            self._marks[name] = self._taken_in(name)
+        return self._marks.get(name, "")
+
+    def _taken_in(self, name: str) -> str:
+        if self._kept is None or self._kept.full:
+            return ""
+        try:
+            content = self._archive.read(name)
+        except DocumentUnreadable:  # it swells, or it is damaged
+            return self._kept.mark(key_of(name.encode()), lambda: None)
+        return self._kept.mark(key_of(content), partial(picture_of, content))
 
 
 def _value(element: Any, name: str = "val") -> str:
@@ -99,14 +138,23 @@ class _Style(NamedTuple):
         )
 
 
+class _Beside(NamedTuple):
+    """What hangs on a paragraph: text boxes, notes, and the marks of pictures."""
+
+    boxes: list[Any]
+    notes: list[Any]
+    marks: list[str]
+
+
 class _Document:
     """Turns the parts of one document into blocks of text."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, pictures: Pictures | None) -> None:
         self._archive = archive
         roots = [name for kind, name in archive.related("").values() if kind == "officeDocument"]
         self._main = next(name for name in (*roots, "word/document.xml") if name in archive)
         self._parts = list(archive.related(self._main).values())
+        self._drawings = _Drawings(archive, self._main, pictures)
         self._styles = self._read_styles()
         self._lists = Lists(self._part("numbering"))
         self._notes = {kind: self._read_notes(kind) for kind in NOTES.values()}
@@ -157,19 +205,19 @@ class _Document:
                 yield from self._blocks(child)
 
     def _paragraph(self, paragraph: Any) -> Iterator[str]:
-        boxes: list[Any] = []
-        notes: list[Any] = []
-        text = "".join(self._inline(paragraph, boxes, notes)).strip("\n")
-        if text.strip():
-            lead = self._lead(paragraph)
-            yield lead + (text.strip() if lead else text)
-        for box in boxes:
+        beside = _Beside([], [], [])
+        text = "".join(self._inline(paragraph, beside)).strip("\n")
+        lead = self._lead(paragraph) if text.strip() else ""
+        text = (lead + (text.strip() if lead else text) if text.strip() else "") + "".join(beside.marks)
+        if text:
+            yield text
+        for box in beside.boxes:
             yield from self._blocks(box)
-        for note in notes:
+        for note in beside.notes:
             self._noted += 1
             yield f"[{self._noted}] " + " ".join(block.strip() for block in self._blocks(note))
 
-    def _inline(self, parent: Any, boxes: list[Any], notes: list[Any]) -> Iterator[str]:
+    def _inline(self, parent: Any, beside: _Beside) -> Iterator[str]:
         for element in parent:
             tag = local_name(element)
             if tag == "t":
@@ -177,14 +225,16 @@ class _Document:
             elif tag in MARKS:
                 yield MARKS[tag]
             elif tag == "txbxContent":
-                boxes.append(element)
+                beside.boxes.append(element)
+            elif tag in PICTURES:
+                beside.marks.append(self._drawings.mark(element))
             elif tag in NOTES:
                 note = self._notes[NOTES[tag]].pop(_value(element, "id"), None)
-                notes += [] if note is None else [note]
+                beside.notes.extend([] if note is None else [note])
             elif tag == "AlternateContent":
-                yield from self._inline(_chosen(element), boxes, notes)
-            elif tag not in UNSEEN:
-                yield from self._inline(element, boxes, notes)
+                yield from self._inline(_chosen(element), beside)
+            elif tag not in UNSEEN and not _is_icon(element):
+                yield from self._inline(element, beside)
 
     def _lead(self, paragraph: Any) -> str:
         """What stands before the text: the marks of a heading, the number or the dash of a list."""
@@ -220,7 +270,19 @@ def _inside(parent: Any, tag: str) -> Iterator[Any]:
             yield from _inside(element, tag)
 
 
+def _is_icon(element: Any) -> bool:
+    """Whether this is a drawing that is too small to say anything."""
+    if local_name(element) not in ("inline", "anchor"):
+        return False
+    extent = _child(element, "extent")
+    sides = [_value(extent, name) for name in ("cx", "cy")] if extent is not None else []
+    return any(side.isdecimal() and int(side) < LEAST_SPACE for side in sides)
+
+
 def _chosen(alternatives: Any) -> Any:
-    """Of the same thing for newer and for older programs the first that holds text."""
-    with_text = (branch for branch in alternatives if next(branch.iter("{*}t"), None) is not None)
-    return next(with_text, ())
+    """Of the same thing for newer and for older programs the first that holds text, else the first that holds a picture."""
+    for tags in (("{*}t",), tuple(f"{{*}}{tag}" for tag in PICTURES)):
+        for branch in alternatives:
+            if next(branch.iter(*tags), None) is not None:
+                return branch
+    return ()

@@ -5,16 +5,21 @@ own, is the second opinion. A page that neither can read is rendered and given t
 """
 
 import logging
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from utils.errors import DocumentUnreadable
 from utils.loaders import DAMAGE, Format, Loaded, LoadOptions, Page
 from utils.pdfium import Pdfium
-from utils.texts import reflow
+from utils.pictures import FEW_CHARS as FEW_READ
+from utils.pictures import Pictures
+from utils.texts import SHAPES, reflow
 
 FORMATS = (
     Format(
@@ -25,7 +30,8 @@ FORMATS = (
     ),
 )
 UNREADABLE = 0.2  # part of a page's characters that may have no meaning
-SCANNED = 0.5  # part of a page that a picture covers, from which on a few words are not its whole text
+SCANNED = 0.5  # part of a page that pictures cover, from which on a few words are not its whole text
+WHOLE = 0.9  # part of a page that a scan or a background covers
 FEW_CHARS = 100
 HYPHEN = re.compile("(?<=[a-zà-ÿ])\x02(?=[a-zà-ÿ])")  # a word that PDFium found broken at the end of a line
 NAMELESS = ("Cn", "Co", "Cs", "Cc")  # categories of characters that say nothing
@@ -73,13 +79,47 @@ def _pages(reader: Any, path: Path, count: int, options: LoadOptions) -> Iterato
 
 def _page(reader: Any, pdfium: Pdfium, number: int, options: LoadOptions) -> Page:
     found = pdfium.text(number)
-    text = HYPHEN.sub("", found.text).replace("\x02", "-") if found else ""
+    drawn = found.text if found else ""
+    text = _whole_words(drawn)
     if not _readable(text):
-        text = _second_opinion(reader, number) or text
-    scanned = found is not None and found.pictures > SCANNED and len(text.split()) < FEW_CHARS
-    if _readable(text) and not scanned:
-        return Page(number, reflow(text))
-    return _read_picture(pdfium, number, options, reflow(text) if _readable(text) else "")
+        drawn, text = "", _second_opinion(reader, number) or text
+    covered = found.pictures if found and len(text.split()) < FEW_CHARS else 0.0
+    if not _readable(text):
+        return _read_picture(pdfium, number, options, "")
+    pictures = _pictures(pdfium, number, options.pictures) if covered <= WHOLE else []
+    if covered <= SCANNED or pictures:
+        return Page(number, _with_marks(reflow(text), drawn, pictures))
+    return _read_picture(pdfium, number, options, reflow(text))
+
+
+def _whole_words(text: str) -> str:
+    return HYPHEN.sub("", text).replace("\x02", "-")
+
+
+def _pictures(pdfium: Pdfium, number: int, kept: Pictures | None, most: float = WHOLE) -> list[tuple[int, str]]:
+    """The place and the mark of each picture that covers no more than `most` of the page."""
+    if kept is None or kept.full:
+        return []
+    placed = [picture for picture in pdfium.pictures(number) if picture.key and picture.covered <= most]
+    marks = [(item.place, kept.mark(item.key, partial(pdfium.picture, number, item.number))) for item in placed]
+    return [(place, mark) for place, mark in marks if mark]
+
+
+def _with_marks(text: str, drawn: str, pictures: list[tuple[int, str]]) -> str:
+    """The text of a page with the marks of its pictures at the ends of lines.
+
+    Their places are offsets in `drawn`, from which `text` differs in white space and in shapes of characters; where that is
+    empty, all stand at the end.
+    """
+    ends = [match.end() for match in re.finditer(r"\S", text)]
+    places = []
+    for place, mark in pictures:
+        before = len("".join(_whole_words(drawn[:place]).translate(SHAPES).split())) if drawn else len(ends)
+        end = text.find("\n", ends[min(before, len(ends)) - 1] if before else 0)
+        places.append((end if end >= 0 else len(text), mark))
+    for place, mark in sorted(places, key=lambda item: item[0], reverse=True):
+        text = text[:place] + mark + text[place:]
+    return text
 
 
 def _second_opinion(reader: Any, number: int) -> str:
@@ -94,7 +134,10 @@ def _second_opinion(reader: Any, number: int) -> str:
 
 
 def _read_picture(pdfium: Pdfium, number: int, options: LoadOptions, text: str) -> Page:
-    """A page by OCR; `text` is what its text layer holds, and stays where OCR finds no more."""
+    """A page by OCR; `text` is what its text layer holds, and stays where OCR finds no more.
+
+    Where that is little, its pictures are not only pictures of text.
+    """
     image = pdfium.image(number, options.ocr_dpi)
     if image is None:
         return Page(number, text, detail=None if text else "unreadable")
@@ -102,9 +145,12 @@ def _read_picture(pdfium: Pdfium, number: int, options: LoadOptions, text: str) 
         read = options.ocr(image)
     except DocumentUnreadable:
         return Page(number, text, detail="ocr_failed")
-    if len(read) <= len(text):
-        return Page(number, text, detail=None if text else "no_text")
-    return Page(number, read, "ocr")
+    better = len(read) > len(text)
+    page = Page(number, read, "ocr") if better else Page(number, text, detail=None if text else "no_text")
+    if len(page.text) < FEW_READ:
+        marks = [mark for _, mark in _pictures(pdfium, number, options.pictures, most=math.inf)]
+        return replace(page, text=page.text + "".join(marks), method="ocr" if marks else page.method)
+    return page
 
 
 def _readable(text: str) -> bool:
