@@ -12,10 +12,13 @@ Kind = Literal["search", "about", "pages", "compare"]
 MAX_PARTS = 4  # of a compound question
 FEW = 4  # documents, at most, that "compare them" can mean
 
+SUMMARISE = re.compile(
+    r"总结|概括|概述|摘要|归纳|简述|大意|要点|\bsummar\w*|\boverview|\b(?:main|key) (?:points?|ideas?)|\bgist\b|tl;?dr",
+    re.IGNORECASE,
+)
 OVERVIEW = re.compile(
-    r"总结|概括|概述|摘要|归纳|简述|大意|要点|主要内容|什么内容|内容(?:是|有|包括)"
-    r"|(?:讲|说|写|谈|介绍|关于)[了着到]?(?:的是)?[些]?什么"
-    r"|\bsummar\w*|\boverview|\b(?:main|key) (?:points?|ideas?)|\bgist\b|tl;?dr|\boutline|\babout\b"
+    rf"{SUMMARISE.pattern}|主要内容|什么内容|内容(?:是|有|包括)|(?:讲|说|写|谈|介绍|关于)[了着到]?(?:的是)?[些]?什么"
+    r"|\boutline|\babout\b"
     r"|what(?:'s| is| does| do)\b.*\b(?:say|in|contain)\b",
     re.IGNORECASE,
 )

@@ -9,7 +9,16 @@ from langchain_core.tools import tool
 
 from models.llm_factory import chat_model
 from models.passages import Passage
-from models.prompts import attachment_block, passages_block, read_attachment_blocks
+from models.prompts import (
+    NOT_THERE,
+    WEAK,
+    WEAK_DOCUMENT,
+    WEAK_QUERY,
+    attachment_block,
+    library_block,
+    passages_block,
+    read_attachment_blocks,
+)
 from models.turns import Attachment
 from utils.settings import Settings
 
@@ -30,15 +39,35 @@ def passage(filename: str, page: int | None, text: str) -> Passage:
 PASSAGES = [passage("report.docx", None, REVENUE), passage("手册.pdf", 13, LEAVE)]
 
 
-def agent(model, passages, asked: list[str] | None = None):
-    @tool
-    async def search_documents(query: str) -> str:
-        """Searches the documents of this conversation."""
-        if asked is not None:
-            asked.append(query)
-        return passages_block(passages, "zh") or "没有找到。"
+def agent(model, passages, asked: list | None = None, note: str = ""):
+    """An agent whose tools find these passages, below a note; what they are asked is kept in `asked`."""
+    asked = [] if asked is None else asked
+    found = "\n\n".join(part for part in (note, passages_block(passages, "zh")) if part) or NOT_THERE["zh"]
 
-    return create_agent(model, [search_documents])
+    @tool
+    async def search_documents(query: str, queries: list[str] | None = None, documents: list[str] | None = None) -> str:
+        """Searches the documents of this conversation."""
+        more = {name: values for name, values in (("queries", queries), ("documents", documents)) if values}
+        asked.append({"query": query, **more} if more else query)
+        return found
+
+    @tool
+    async def read_document(first_page: int, last_page: int, summary: bool, document: str = "") -> str:
+        """Reads pages."""
+        asked.append((document, first_page, last_page, summary))
+        return found
+
+    @tool
+    async def describe_documents(documents: list[str] | None = None) -> str:
+        """Tells what documents are about."""
+        asked.append(documents)
+        return "员工手册.pdf（共 20 页）\n关于年假与考勤的规定。"
+
+    return create_agent(model, [search_documents, read_document, describe_documents])
+
+
+def with_names(*names: str) -> SystemMessage:
+    return SystemMessage("系统\n\n" + library_block(names, [], "zh"))
 
 
 def ask(agent, *messages) -> str:
@@ -77,23 +106,102 @@ def test_answers_in_the_language_of_the_question(model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "words"), [("火星上有咖啡馆吗？", "没有找到答案"), ("Is there coffee on Mars?", "do not answer")]
+    ("question", "words"),
+    [("员工在火星上有咖啡馆吗？", "文档中没有找到相关内容"), ("Does a company sell coffee?", "The documents do not say")],
 )
-def test_says_so_when_no_passage_shares_a_word_with_the_question(model, question: str, words: str) -> None:
-    answer = ask(agent(model, PASSAGES), HumanMessage(question))
-    assert words in answer
-    assert "> " not in answer
+def test_quotes_nothing_where_the_search_says_that_nothing_fits(model, question: str, words: str) -> None:
+    for language in ("en", "zh"):
+        answer = ask(agent(model, PASSAGES, note=WEAK[language]), HumanMessage(question))
+        assert words in answer
+        assert "> " not in answer and "[1]" not in answer
 
 
 def test_says_so_when_the_search_finds_nothing(model) -> None:
-    assert "没有找到答案" in ask(agent(model, []), HumanMessage("年假有几天？"))
+    assert "没有找到相关内容" in ask(agent(model, []), HumanMessage("年假有几天？"))
 
 
-@pytest.mark.parametrize("question", ["请总结这份文档", "What is this document about?", "Summarise it, please"])
-def test_a_question_for_an_overview_is_given_what_was_found(model, question: str) -> None:
-    answer = ask(agent(model, PASSAGES), HumanMessage(question))
-    assert "[1]" in answer
-    assert "[2]" in answer
+def test_quotes_nothing_that_shares_no_word_with_the_question_in_its_language(model) -> None:
+    assert "没有找到相关内容" in ask(agent(model, PASSAGES[1:]), HumanMessage("火星上有咖啡馆吗？"))
+
+
+def test_a_text_in_the_other_language_is_quoted_as_it_was_found(model) -> None:
+    answer = ask(agent(model, PASSAGES), HumanMessage("公司雇用了多少人？"))
+    assert "The company employs 120 people." in answer and "report.docx [1]" in answer
+
+
+@pytest.mark.parametrize(
+    "question", ["请总结这份文档", "What is this document about?", "Summarise it, please", "这份文件讲什么"]
+)
+def test_a_question_for_an_overview_is_given_the_summaries(model, question: str) -> None:
+    asked: list = []
+    answer = ask(agent(model, PASSAGES, asked), HumanMessage(question))
+    assert asked == [None]
+    assert "关于年假与考勤的规定。" in answer and "> " not in answer
+
+
+def test_the_summary_of_a_named_document(model) -> None:
+    asked: list = []
+    ask(agent(model, [], asked), with_names("员工手册.pdf", "b.docx"), HumanMessage("总结员工手册"))
+    assert asked == [["员工手册.pdf"]]
+
+
+@pytest.mark.parametrize(
+    ("question", "call"),
+    [
+        ("总结第3到5页", ("", 3, 5, True)),
+        ("summarise pages 3–5 of b.docx", ("b.docx", 3, 5, True)),
+        ("第 7 页写了什么", ("", 7, 7, False)),
+    ],
+)
+def test_pages_are_read_and_shown(model, question: str, call: tuple) -> None:
+    asked: list = []
+    answer = ask(agent(model, PASSAGES, asked, "手册.pdf：第 3 至 5 页，共 20 页。"), HumanMessage(question))
+    assert asked == [call]
+    assert "共 20 页。" in answer
+    assert f"> {LEAVE}" in answer and "手册.pdf，第 13 页 [2]" in answer
+
+
+def test_a_question_about_pages_is_answered_from_them(model) -> None:
+    answer = ask(agent(model, PASSAGES, note="手册.pdf：第 12 至 13 页"), HumanMessage("第12-13页的年假有几天"))
+    assert "> " + LEAVE in answer and "Harbin" not in answer
+
+
+def test_what_the_tool_says_of_pages_that_do_not_exist_is_passed_on(model) -> None:
+    assert "只到第 20 页" in ask(agent(model, [], note="手册.pdf 只到第 20 页。"), HumanMessage("第 99 页写了什么"))
+
+
+def test_each_part_of_a_compound_question_has_its_answer(model) -> None:
+    asked: list = []
+    sick = passage("手册.pdf", 14, "病假须出示医院证明。")
+    note = WEAK_QUERY["zh"].format("产假有几天")
+    answer = ask(agent(model, [*PASSAGES, sick], asked, note), HumanMessage("年假有几天？病假要出示什么？产假有几天？"))
+    assert asked == [
+        {"query": "年假有几天？病假要出示什么？产假有几天？", "queries": ["年假有几天", "病假要出示什么", "产假有几天"]}
+    ]
+    leave, illness, birth = answer.split("**")[2::2]
+    assert LEAVE in leave and "手册.pdf，第 13 页 [2]" in leave
+    assert "病假须出示医院证明" in illness and "[3]" in illness
+    assert birth.strip() == "文档中没有找到相关内容。"
+
+
+def test_two_documents_are_compared_side_by_side(model) -> None:
+    asked: list = []
+    passages = [passage("A.pdf", 2, "付款期限为三十天。"), passage("B.pdf", 5, "付款期限为六十天。")]
+    question = "比较 A.pdf 和 B.pdf 的付款期限"
+    answer = ask(agent(model, passages, asked), with_names("A.pdf", "B.pdf"), HumanMessage(question))
+    assert asked == [{"query": "付款期限", "documents": ["A.pdf", "B.pdf"]}]
+    first, second = answer.split("**")[2::2]
+    assert "三十天" in first and "A.pdf，第 2 页 [1]" in first
+    assert "六十天" in second and "B.pdf，第 5 页 [2]" in second
+    silent = ask(agent(model, passages, note=WEAK_DOCUMENT["zh"].format("B.pdf")), HumanMessage(question))
+    assert "六十天" not in silent and silent.endswith("**B.pdf**\n\n文档中没有找到相关内容。")
+
+
+def test_a_named_document_is_searched_alone_and_one_that_is_not_there_is_named(model) -> None:
+    asked: list = []
+    unknown = "没有名为 “C.pdf” 的文档。现有文档：\n- 手册.pdf"
+    assert unknown in ask(agent(model, [], asked, unknown), HumanMessage("C.pdf 的付款期限是多久？"))
+    assert asked == [{"query": "付款期限是多久", "documents": ["C.pdf"]}]
 
 
 def test_a_follow_up_is_searched_for_itself(model) -> None:

@@ -26,7 +26,7 @@ from models.prompts import (
     read_document_names,
 )
 from models.providers import ModelOptions
-from models.questions import OVERVIEW, Wish, understood
+from models.questions import SUMMARISE, Wish, understood
 from models.quoting import MOST, SENTENCE, Found, best, opening, passages_in, quote, terms
 from models.turns import Attachment
 from utils.errors import Language
@@ -173,7 +173,7 @@ def _call(wish: Wish, question: str, tools: Set[str]) -> tuple[str, dict[str, An
         return DESCRIBE, {"documents": list(wish.documents)} if wish.documents else {}
     if wish.kind == "pages" and wish.pages and READ in tools:
         first, last = wish.pages
-        short = not wish.topic and (first < last or bool(OVERVIEW.search(question)))
+        short = not wish.topic and (first < last or bool(SUMMARISE.search(question)))
         args: dict[str, Any] = {"first_page": first, "last_page": last, "summary": short}
         return READ, {"document": wish.documents[0], **args} if wish.documents else args
     query = wish.topic or question.strip()[:QUERY_CHARS]

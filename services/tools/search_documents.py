@@ -95,9 +95,9 @@ def _interleaved(found: Iterable[Found], most: int) -> list[Passage]:
     for passage in chain.from_iterable(ranks):
         if passage is None or (key := (passage.document_id, passage.start, passage.summary)) in chosen:
             continue
-        summaries += passage.summary
-        if summaries <= 1 if passage.summary else len(chosen) - summaries < most:
+        if not summaries if passage.summary else len(chosen) - summaries < most:
             chosen[key] = passage
+            summaries += passage.summary
     return list(chosen.values())
 
 
