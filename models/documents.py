@@ -221,6 +221,14 @@ def _visible_to(owner: str) -> ColumnElement[bool]:
     return or_(documents.c.conversation_id.in_(sessions), documents.c.knowledge_base_id.in_(bases))
 
 
+def holders(database: Database, document_ids: Collection[str]) -> dict[str, str]:
+    """What holds each of these documents, as the name of a folder; those that may not be searched are left out."""
+    columns = documents.c.id, documents.c.conversation_id, documents.c.knowledge_base_id
+    wanted = select(*columns).where(documents.c.id.in_(document_ids), documents.c.status.in_(SEARCHABLE))
+    with database.read() as connection:
+        return {row.id: row.knowledge_base_id or str(row.conversation_id) for row in connection.execute(wanted)}
+
+
 def load(database: Database, document_id: str) -> Document | None:
     """A document, whoever owns it; None when it is gone."""
     with database.read() as connection:
