@@ -222,6 +222,13 @@ def searched_in(connection: Connection, conversation_id: int) -> tuple[tuple[Rea
     )
 
 
+def versions(database: Database) -> dict[str, int]:
+    """The versions of all knowledge bases, whoever owns them, by their ids."""
+    with database.read() as connection:
+        rows = connection.execute(select(knowledge_bases.c.id, knowledge_bases.c.version))
+        return {row.id: row.version for row in rows}
+
+
 def ready_documents(database: Database, base_id: str) -> list[ReadyDocument]:
     """All documents of a base that may be searched, oldest first."""
     columns = documents.c.id, documents.c.filename

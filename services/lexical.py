@@ -6,17 +6,21 @@ of their code points; words and numbers give a hash. So an index is a few arrays
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b
 from importlib import resources
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import snowballstemmer
 from numpy.typing import NDArray
 
 K1, B = 1.2, 0.75
+MOST_POSTINGS = 2_000_000  # that a query has looked at: some 20 ms
+BLOCK_POSTINGS = 2_000_000  # merged at a time, which takes 100 MB
 STOP_WEIGHT = 0.1  # of a query's small words; not 0, for they may be all that it has
 
 # scripts that write no spaces between words: CJK, kana, hangul, Thai, Lao, Burmese, Khmer
@@ -128,18 +132,17 @@ def _stop_terms() -> Terms:
     return np.unique(np.concatenate([terms(word) for word in _STOP.split()]))
 
 
-@dataclass(frozen=True, slots=True)
-class Postings:
+class Postings(NamedTuple):
     """Which of the `n` texts has which term how often.
 
-    The postings of `keys[i]` (sorted) are `starts[i]:starts[i + 1]` of `texts` (ascending) and `counts`; `lengths` are the
-    numbers of terms of the texts.
+    The postings of `keys[i]` (sorted) are `starts[i]:starts[i + 1]` of `texts` (ascending) and `counts` (255 may be
+    more); `lengths` are the numbers of terms of the texts.
     """
 
     keys: Terms
     starts: NDArray[np.int64]
     texts: NDArray[np.int32]
-    counts: NDArray[np.float32]
+    counts: NDArray[np.uint8]
     lengths: NDArray[np.float32]
 
     @classmethod
@@ -149,7 +152,7 @@ class Postings:
         keys = np.concatenate([np.empty(0, np.uint64), *(found for found, _ in unique)])
         order = np.argsort(keys, kind="stable")  # within a term the texts stay in order
         owners = np.repeat(np.arange(len(texts), dtype=np.int32), [len(found) for found, _ in unique])
-        counts = np.concatenate([np.empty(0, np.float32), *(count.astype(np.float32) for _, count in unique)])
+        counts = np.concatenate([np.empty(0, np.uint8), *(np.minimum(count, 255).astype(np.uint8) for _, count in unique)])
         distinct, firsts = np.unique(keys[order], return_index=True)
         return cls(
             distinct,
@@ -158,10 +161,6 @@ class Postings:
             counts[order],
             np.array([len(found) for found in lists], np.float32),
         )
-
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for array in (self.keys, self.starts, self.texts, self.counts, self.lengths))
 
     def ranges(self, wanted: Terms) -> NDArray[np.int64]:
         """Where the postings of each wanted term begin and end: (2, terms); the two are equal for an unknown term."""
@@ -172,25 +171,45 @@ class Postings:
         return np.stack([self.starts[at], np.where(known, self.starts[at + 1], self.starts[at])])
 
 
-def bm25(query: str, indexes: Sequence[Postings]) -> Matches:
-    """The texts of all indexes, one after the other, compared with `query` as one collection."""
+def bm25(query: str, indexes: Sequence[Postings], alive: NDArray[np.bool_] | None = None) -> Matches:
+    """The texts of all indexes, one after the other, compared with `query` as one collection.
+
+    Those that are not `alive` count as if they were not there. Of a query that would have more than MOST_POSTINGS looked at,
+    the commonest terms are passed over, which say least.
+    """
     wanted = np.unique(terms(query))
     lengths = np.concatenate([np.empty(0, np.float32), *(index.lengths for index in indexes)])
     ranges = [index.ranges(wanted) for index in indexes]
     frequency = sum((last - first for first, last in ranges), np.zeros(len(wanted), np.int64))
-    weights = np.log(1 + (len(lengths) - frequency + 0.5) / (frequency + 0.5))
-    weights[np.isin(wanted, _stop_terms())] *= STOP_WEIGHT
+    common = _too_many(frequency)
+    for first, last in ranges:
+        last[common] = first[common]
     texts, counts, numbers = _gather(indexes, ranges)
+    if alive is not None:
+        found = alive[texts]
+        texts, counts, numbers = texts[found], counts[found], numbers[found]
+        frequency = np.where(common, frequency, np.bincount(numbers, minlength=len(wanted)))
+    existing = lengths if alive is None else lengths[alive]
+    weights = np.log(1 + np.maximum(len(existing) - frequency + 0.5, 0.5) / (frequency + 0.5))
+    weights[np.isin(wanted, _stop_terms())] *= STOP_WEIGHT
     weight = weights[numbers]
-    norm = K1 * (1 - B + B * lengths[texts] / max(float(lengths.mean()), 1.0)) if len(texts) else 0.0
+    norm = K1 * (1 - B + B * lengths[texts] / max(float(existing.mean()), 1.0)) if len(texts) else 0.0
     scores = np.bincount(texts, weight * counts * (K1 + 1) / (counts + norm), len(lengths))
     coverage = np.bincount(texts, weight, len(lengths)) / max(weights.sum(), 1e-9)
     return Matches(scores.astype(np.float32), coverage.astype(np.float32), wanted, weights)
 
 
+def _too_many(frequency: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which terms are too common to be looked at, the rarest first, within MOST_POSTINGS."""
+    order = np.argsort(frequency, kind="stable")
+    common = np.zeros(len(frequency), np.bool_)
+    common[order[np.cumsum(frequency[order]) > MOST_POSTINGS]] = True
+    return common
+
+
 def _gather(
     indexes: Sequence[Postings], ranges: Sequence[NDArray[np.int64]]
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
     """The postings of all wanted terms: the text (counted over all indexes), how often it has the term, and which term."""
     texts, counts, numbers, offset = [], [], [], 0
     for index, (first, last) in zip(indexes, ranges, strict=True):
@@ -203,5 +222,71 @@ def _gather(
             numbers.append(np.repeat(np.arange(len(sizes)), sizes))
         offset += len(index.lengths)
     if not texts:
-        return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64)
     return np.concatenate(texts), np.concatenate(counts), np.concatenate(numbers)
+
+
+def merged(sources: Sequence[tuple[Postings, NDArray[np.bool_]]]) -> Iterator[tuple[str, Iterable[NDArray[Any]]]]:
+    """The arrays of one Postings made of several, by name, each in blocks that have to be used up before the next array.
+
+    There is at least one term. Texts that a source does not keep are left out, and those that follow move up. Only the
+    counts are held in memory.
+    """
+    keys = np.unique(np.concatenate([words.keys for words, _ in sources]))
+    blocks = _merged_blocks(keys, sources)
+    sizes: list[NDArray[np.int64]] = []
+    counts: list[NDArray[np.uint8]] = []
+
+    def texts() -> Iterator[NDArray[np.int32]]:
+        for found, own_counts, own_sizes in blocks:
+            counts.append(own_counts)
+            sizes.append(own_sizes)
+            yield found
+
+    yield "texts", texts()
+    yield "counts", counts
+    size = np.concatenate(sizes)
+    yield "keys", [keys[size > 0]]
+    yield "starts", [np.cumsum(np.append(0, size[size > 0]))]
+    yield "lengths", [words.lengths[kept] for words, kept in sources]
+
+
+def _merged_blocks(
+    keys: Terms, sources: Sequence[tuple[Postings, NDArray[np.bool_]]]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]]:
+    """For one range of `keys` after the other: texts and counts of their postings, and how many each key has."""
+    places = [np.searchsorted(keys, words.keys).astype(np.int32) for words, _ in sources]
+    size = np.zeros(len(keys), np.int64)
+    for (words, _), place in zip(sources, places, strict=True):
+        size[place] += np.diff(words.starts)
+    ends = np.cumsum(size)
+    cuts = np.searchsorted(ends, np.arange(BLOCK_POSTINGS, ends[-1], BLOCK_POSTINGS))
+    numbers = list(_new_numbers([kept for _, kept in sources]))
+    for first, last in pairwise(np.unique([0, *cuts.tolist(), len(keys)]).tolist()):
+        parts = [
+            _part(words, place, number, first, last)
+            for (words, _), place, number in zip(sources, places, numbers, strict=True)
+        ]
+        owners, texts, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(owners, kind="stable")  # within a term the texts stay in order
+        yield texts[order], counts[order], np.bincount(owners, minlength=last - first)
+
+
+def _part(
+    words: Postings, place: NDArray[np.int32], number: NDArray[np.int32], first: int, last: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+    """The postings of a range of merged keys in one source: the key, counted in the range, the new text, and the count."""
+    own = slice(*np.searchsorted(place, [first, last]).tolist())
+    postings = slice(words.starts[own.start], words.starts[own.stop])
+    texts = number[words.texts[postings]]
+    owners = np.repeat(place[own] - np.int32(first), np.diff(words.starts[own.start : own.stop + 1]))
+    kept = texts >= 0
+    return owners[kept], texts[kept], words.counts[postings][kept]
+
+
+def _new_numbers(kept: Sequence[NDArray[np.bool_]]) -> Iterator[NDArray[np.int32]]:
+    """What number each text of each source gets; -1 for none."""
+    offset = 0
+    for texts in kept:
+        yield np.where(texts, np.cumsum(texts) - 1 + offset, -1).astype(np.int32)
+        offset += int(texts.sum())

@@ -257,7 +257,7 @@ def test_a_lost_or_broken_file_is_made_again_from_the_store(
 ) -> None:
     document = upload(service, large)
     before = service.search("编号 3737", [document])
-    (path,) = settings.DATA_DIR.rglob(f"{document.id}.npz")
+    (path,) = settings.DATA_DIR.rglob(f"{document.id}.segment")
     size = path.stat().st_size
     damage(path)
     again = RetrievalService(settings).search("编号 3737", [document])
