@@ -56,7 +56,7 @@ class BaseFolder:
         """The segments by name, some of which may be `opened` already. One that is damaged or gone is left out."""
         while True:
             names = self.names()
-            found = {name: segment for name in names if (segment := opened.get(name) or self._try_to_read(name))}
+            found = {name: segment for name in names if (segment := opened.get(name) or self._read(name))}
             if len(found) == len(names) or names == self.names():  # else another process has replaced some meanwhile
                 return found
 
@@ -74,12 +74,12 @@ class BaseFolder:
         with locked(self.path, wait) as mine:
             yield mine
 
-    def add(self, sources: Sequence[Source]) -> str:
-        """Writes a segment, which does not count yet; its name."""
+    def add(self, sources: Sequence[Source]) -> tuple[str, Segment]:
+        """Writes a segment, which does not count yet; its name, and what was written."""
         name = uuid.uuid4().hex
         with _written():
             write(self._file(name), sources)
-        return name
+            return name, Segment.read(self._file(name))
 
     def commit(self, names: Sequence[str]) -> None:
         """From now on these segments count, and the files of others are deleted."""
@@ -95,13 +95,9 @@ class BaseFolder:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def read(self, name: str) -> Segment:
-        """Maps a segment. Raises OSError, or ValueError when it is damaged."""
-        return Segment.read(self._file(name))
-
-    def _try_to_read(self, name: str) -> Segment | None:
+    def _read(self, name: str) -> Segment | None:
         try:
-            return self.read(name)
+            return Segment.read(self._file(name))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -31,11 +31,11 @@ def flush(folder: BaseFolder, cache: IndexCache, documents: Sequence[ReadyDocume
             waiting[segment.dimensions].append(Source.whole(segment))
         for sources in waiting.values():
             if sum(len(source.segment.offsets) for source in sources) >= FLUSHED_ROWS:
-                folder.commit([*folder.names(), folder.add(sources)])
+                folder.commit([*folder.names(), folder.add(sources)[0]])
                 sources.clear()
     for sources in waiting.values():
         if sources:
-            folder.commit([*folder.names(), folder.add(sources)])
+            folder.commit([*folder.names(), folder.add(sources)[0]])
 
 
 def compact(
@@ -54,8 +54,8 @@ def compact(
     while group := _to_merge(folder, sources):
         taken = [source for source in map(sources.pop, group) if source.kept.any()]
         if taken:
-            name = folder.add(taken)
-            sources[name] = Source.whole(folder.read(name))
+            name, segment = folder.add(taken)
+            sources[name] = Source.whole(segment)
         folder.commit(list(sources))
     if list(sources) != folder.names():
         folder.commit(list(sources))

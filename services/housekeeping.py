@@ -27,6 +27,7 @@ from utils.settings import Settings
 log = logging.getLogger(__name__)
 
 LOST_SECONDS = 2.0  # between two looks for lost jobs; and how long one may be nowhere before it counts as lost
+COMPACT_SECONDS = 5.0  # until a new document of a knowledge base is merged with others
 EXPIRY_SECONDS = 15.0
 FOLDERS_SECONDS = 600.0
 RETENTION_SECONDS = 60.0
@@ -42,13 +43,14 @@ class Housekeeper:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.retrieval = RetrievalService(settings)
+        self.retrieval = RetrievalService(settings, self.database)
         self.documents = DocumentService(settings, self.database, self.retrieval)
 
     def serve(self) -> None:
         """Does everything in its interval, for ever."""
-        # after a change of EMBEDDING_MODEL, which may take long
+        # both may take long: embedding after a change of EMBEDDING_MODEL, and merging what is large
         threading.Thread(target=self._attempt, args=(self.reindex,), name="reindex", daemon=True).start()
+        threading.Thread(target=self._compact, name="compact", daemon=True).start()
         tasks = {
             self.requeue: LOST_SECONDS,
             self.expire: EXPIRY_SECONDS,
@@ -68,6 +70,11 @@ class Housekeeper:
         """Embeds with the present model what only another one has embedded."""
         if count := self.retrieval.reindex():
             log.info("%d documents were embedded anew", count)
+
+    def _compact(self) -> None:
+        while True:
+            self._attempt(self.retrieval.compact)
+            time.sleep(COMPACT_SECONDS)
 
     def requeue(self) -> None:
         """Queues documents again whose job is nowhere, because Redis was emptied or a store was away."""

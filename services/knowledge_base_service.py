@@ -7,7 +7,7 @@ from typing import BinaryIO
 from models import knowledge_bases
 from models.database import Database
 from models.documents import Document
-from models.knowledge_bases import KnowledgeBase
+from models.knowledge_bases import KnowledgeBase, ReadyBase
 from models.passages import Passage
 from models.turns import SessionKey
 from services.document_service import DocumentService
@@ -48,8 +48,8 @@ class KnowledgeBaseService:
 
     def search(self, owner: str, base_id: str, query: str, k: int) -> Sequence[Passage]:
         """The best passages of a base. Raises NotFound."""
-        found = knowledge_bases.ready_documents(self.database, self.find(owner, base_id).id)
-        return self.documents.retrieval.search(query, found, k) if found else []
+        base = self.find(owner, base_id)
+        return self.documents.retrieval.search(query, [], k, bases=[ReadyBase(base.id, base.name, base.version)])
 
     def attach(self, key: SessionKey, base_id: str, *, temporary: bool = False) -> KnowledgeBase:
         """Lets a session search a base too; the session is made if it is missing. Raises NotFound."""
