@@ -10,14 +10,24 @@ from typing import Any
 
 from flask_openapi3 import APIBlueprint
 
-from models import schemas, schemas_config, schemas_conversations, schemas_documents, schemas_events
+from models import schemas, schemas_config, schemas_conversations, schemas_documents, schemas_events, schemas_texts
 from models import schemas_knowledge_bases as schemas_bases
 from models import schemas_openai_answers as schemas_openai
 from models.schemas_front_end import FrontEndAnswer
 from models.schemas_operations import HealthView, LiveView
 from utils import errors
 from utils.errors import ChatError
-from views import conversations, front_end, knowledge_bases, native, openai, operations, user_configs, websocket
+from views import (
+    conversations,
+    document_texts,
+    front_end,
+    knowledge_bases,
+    native,
+    openai,
+    operations,
+    user_configs,
+    websocket,
+)
 from views.about import CHAT, CONFIGS, CONVERSATIONS, DOCUMENTS, FRONT_ENDS, INFO, KNOWLEDGE_BASES, OPENAI, OPERATIONS, TOOLS
 from views.answers import (
     FILE,
@@ -101,6 +111,8 @@ LIST, DOCUMENT = json(schemas_documents.DocumentsView), json(schemas_documents.D
 ACCEPTED, FOUND = json(schemas_documents.AcceptedDocumentsView, 202), json(schemas_documents.SearchView)
 QUEUED = json(schemas_documents.DocumentView, 202, "It is read again, if it had failed.")
 DISCARDED = json(schemas_documents.DeletedDocumentView)
+PAGES, CHUNKS = json(schemas_texts.PagesView), json(schemas_texts.ChunksView)
+READ = (errors.DocumentNotReady(), errors.DocumentCancelled(), *FILE, *NO_DOCUMENT)
 ORIGINAL = (
     binary("*/*", "The file as it was uploaded.", headers=("Content-Disposition",)),
     binary("*/*", "The part of it that `Range` asks for.", 206, ("Content-Disposition", "Content-Range")),
@@ -117,6 +129,8 @@ documents.row("GET", "/documents/<document_id>/content", native.document_content
 documents.row("DELETE", "/documents/<document_id>", native.delete_document, DISCARDED, *NO_DOCUMENT)
 documents.row("POST", "/documents/<document_id>/cancel", native.cancel_document, DOCUMENT, *NO_DOCUMENT)
 documents.row("POST", "/documents/<document_id>/retry", native.retry_document, QUEUED, *NO_DOCUMENT)
+documents.row("GET", "/documents/<document_id>/pages", document_texts.list_pages, PAGES, *READ)
+documents.row("GET", "/documents/<document_id>/chunks", document_texts.list_chunks, CHUNKS, *READ)
 documents.row("POST", "/documents/search", native.search_documents, FOUND, *NO_SESSION, *NO_DOCUMENT)
 
 BASE, BASES = json(schemas_bases.BaseView), json(schemas_bases.BasesView)

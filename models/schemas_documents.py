@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from models.documents import Stage, Status
 from models.schemas import NotBlank, SessionId, TurnView, example
+from models.schemas_texts import ChunkView
 
 DOCUMENT = "doc_9b1f0c7e5d3a4b2c8e6f1a07"
 BaseId = Annotated[str, Field(examples=["kb_5c2e8f1a9d7b4036e1c4a7f2"])]  # a knowledge base, in answers
@@ -18,6 +19,7 @@ class DocumentPath(BaseModel):
 class QueryBody(BaseModel):
     query: Annotated[NotBlank, Field(min_length=1, max_length=10_000)] = Field(examples=["工作满五年的年假"])
     k: int = Field(8, ge=1, le=50, description="Most results.")
+    neighbours: int = Field(0, ge=0, le=3, description="Chunks before and behind each result that come with it.")
 
 
 class SearchBody(QueryBody):
@@ -96,6 +98,8 @@ class PassageView(BaseModel):
         start=10_482,
         end=10_505,
         score=0.92,
+        chunk=26,
+        context="员工手册 > 第三章 休假",
     )
 
     text: str
@@ -105,6 +109,10 @@ class PassageView(BaseModel):
     start: int = Field(description="Offset in characters into the extracted text.")
     end: int
     score: float = Field(description="0 to 1.")
+    chunk: int = Field(description="Number of the chunk in its document, from 0.")
+    context: str = Field(description="The headings above it, and the head of the table whose rows these are.")
+    before: list[ChunkView] = Field([], description="The chunks before it, in their order, if `neighbours` asks for them.")
+    after: list[ChunkView] = Field([], description="The chunks behind it.")
 
 
 class SearchView(BaseModel):

@@ -5,6 +5,7 @@ knowledge base, with
     pages.jsonl   how reading went: a line `{"page_count": n}` for each run, and after it a line for each page that was read
     pictures/     the pictures inside it and what is known of them, until all of them are in its text
     text          the extracted text
+    chunks.json   where in the text its chunks are, as they were indexed
     summary
     lock          held by the job that works on the document
 
@@ -32,6 +33,7 @@ ORIGINAL = "original"
 UPRIGHT = "upright.jpg"
 SUMMARY = "summary"
 TEXT = "text"
+CHUNKS = "chunks.json"
 JOURNAL = "pages.jsonl"
 PICTURES = "pictures"
 COPY_BYTES = 1 << 20
@@ -139,7 +141,7 @@ def text_of(folder: Path) -> str:
 
 def forget_reading(folder: Path) -> None:
     """Deletes what was made of a document, which is to be read from its beginning; the file itself stays."""
-    for name in (JOURNAL, TEXT, SUMMARY):
+    for name in (JOURNAL, TEXT, CHUNKS, SUMMARY):
         (folder / name).unlink(missing_ok=True)
     remove(folder / PICTURES)
 

@@ -19,6 +19,7 @@ from models.embeddings import embedder
 from services import document_files as files
 from services.chunking import chunk, extracted_text
 from services.document_pictures import DocumentPictures
+from services.document_texts import keep_chunks
 from services.page_journal import PageJournal
 from services.retrieval_service import RetrievalService
 from services.summaries import document_summary
@@ -263,6 +264,7 @@ class Ingestion:
         document, chunks = self.document, chunk(journal.pages)
         if not chunks:
             raise DocumentUnreadable("empty")
+        keep_chunks(self.folder, chunks)
         self.retrieval.index(
             document.id, document.filename, document.holder, chunks, summary, partial(self._report, "indexing")
         )

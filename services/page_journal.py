@@ -1,7 +1,7 @@
 """The pages of a document as its job reads them, kept on disk, so that a later run goes on where an earlier one ended."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from utils.errors import DocumentUnreadable
 from utils.loaders import Page
 
+PAGE = b'{"number"'  # how the line of a page begins
 HARMLESS = ("blank", "no_text", "picture_unreadable")  # details of pages whose text is all there
 
 
@@ -89,6 +90,20 @@ class PageJournal:
 def _entry(page: Page) -> dict[str, Any]:
     entry: dict[str, Any] = {"page": page.number, "method": page.method, "chars": len(page.text)}
     return entry if page.detail is None else {**entry, "detail": page.detail}
+
+
+def pages_of(path: Path, first: int, last: int) -> Iterator[Page]:
+    """The pages of a finished journal from the `first` to the `last`, counted from 1; only these are decoded."""
+    count = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.startswith(PAGE):
+                continue
+            count += 1
+            if count > last:
+                return
+            if count >= first:
+                yield Page(**json.loads(line))
 
 
 def _whole_lines(path: Path) -> Iterable[dict[str, Any]]:

@@ -12,6 +12,7 @@ from services.completion_service import CompletionService
 from services.config_service import ConfigService
 from services.conversation_service import ConversationService
 from services.document_service import DocumentService
+from services.document_texts import DocumentTexts
 from services.embedding_service import EmbeddingService
 from services.exports import ExportService
 from services.health_service import HealthService
@@ -38,6 +39,7 @@ class Services:
     conversations: ConversationService
     exports: ExportService
     documents: DocumentService
+    texts: DocumentTexts
     knowledge_bases: KnowledgeBaseService
     images: ImageService
     audio: AudioService
@@ -61,7 +63,7 @@ class Services:
             lock_ttl=int(settings.TURN_TIMEOUT_SECONDS) + 60,
             wait=settings.TURN_WAIT_SECONDS,
         )
-        retrieval = RetrievalService(settings)
+        retrieval = RetrievalService(settings, database)
         catalog = ModelCatalog(settings)
         chat_model(settings)  # says at once what is wrong with its settings
         documents = DocumentService(settings, database, retrieval)
@@ -76,6 +78,7 @@ class Services:
             conversations=conversations,
             exports=ExportService(database, documents, conversations),
             documents=documents,
+            texts=DocumentTexts(settings, database),
             knowledge_bases=KnowledgeBaseService(database, documents),
             images=ImageService(settings, database),
             audio=AudioService(settings),

@@ -211,7 +211,10 @@ DOCUMENTS = [
     call("POST /api/v1/documents/{document_id}/cancel", path="{spare}"),
     call("POST /api/v1/documents/{document_id}/retry", 202, path="{document}"),
     call("DELETE /api/v1/documents/{document_id}", path="{spare}"),
+    call("GET /api/v1/documents/{document_id}/pages", path="{document}"),
+    call("GET /api/v1/documents/{document_id}/chunks", path="{document}", params={"count": 1}),
     call("POST /api/v1/documents/search", json={"session_id": "{talk}", "query": "年假"}),
+    call("POST /api/v1/documents/search", json={"session_id": "{talk}", "query": "年假", "neighbours": 1}),
 ]
 A_BASE, OF_SESSION = "/api/v1/knowledge_bases/{knowledge_base_id}", "/api/v1/sessions/{session_id}/knowledge_bases"
 TALK_AND_BASE = {"session_id": "{talk}", "knowledge_base_id": "{base}"}

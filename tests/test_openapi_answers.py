@@ -157,6 +157,9 @@ class TestParameters:
         "user_id": "",
         "last_event_id": "x" * 101,
         "temporary": "x",
+        "first": "-1",
+        "last": "0",
+        "count": "0",
     }
 
     @pytest.mark.parametrize(

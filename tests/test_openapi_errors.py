@@ -37,6 +37,7 @@ def at_once(ask: Callable[[Any], None], what: Sequence[Any]) -> None:
         list(pool.map(ask, what))
 
 
+TEXTS = [f"GET /api/v1/documents/{{document_id}}/{what}" for what in ("pages", "chunks")]
 NOBODY: dict[str, Any] = {
     "POST /api/v1/chat": {"json": {**ASK, "parent_id": "msg_0"}},
     "POST /api/v1/chat/{session_id}": {"json": {**ASK, "parent_id": "msg_0"}},
@@ -96,7 +97,14 @@ def test_a_session_that_is_held(stage: Stage, narrow: Stage) -> None:
             request[place] = {**request[place], **names}
         check(operation, asked.ask(operation, session, **{"headers": {"Accept": EVENTS}, **request}), 409)
 
-    at_once(ask, OPERATIONS)
+    at_once(ask, [operation for operation in OPERATIONS if operation not in TEXTS])
+
+
+@pytest.mark.parametrize("operation", TEXTS)
+def test_a_document_that_is_still_read(narrow: Stage, operation: str) -> None:
+    """There is no worker that would read it."""
+    document = narrow.upload(narrow.named("unused"))
+    check(operation, narrow.ask(operation, document), 409)
 
 
 @pytest.mark.parametrize("code", UPSTREAM)

@@ -10,6 +10,7 @@ ChatError
 ├── MethodNotAllowed          405
 ├── Conflict                  409
 │   ├── TurnInProgress             turn_in_progress
+│   ├── DocumentNotReady           document_not_ready
 │   └── DocumentCancelled          cancelled: reading a document was ended on request
 ├── TooLarge                  413
 ├── UnsupportedType           415
@@ -182,6 +183,13 @@ class DocumentCancelled(Conflict):
     zh = "文档的读取已取消，可以重试。"
 
 
+class DocumentNotReady(Conflict):
+    code = "document_not_ready"
+    title = "The document is not ready"
+    en = "The document is still being read. Wait until it is ready."
+    zh = "文档尚在读取中，请等待其就绪。"
+
+
 class TooLarge(ChatError):
     status = 413
     code = "too_large"
@@ -347,7 +355,7 @@ class Unavailable(ChatError):
 
 
 class StoreUnavailable(Unavailable):
-    """`store` is one of redis, database, vector_store."""
+    """`store` is one of redis, database, vector_store, search_index."""
 
     code = "store_unavailable"
     en = "A store is not available at the moment: {store}. Try again later."

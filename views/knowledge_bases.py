@@ -15,8 +15,8 @@ from models.schemas_knowledge_bases import (
     CreateBaseBody,
     SessionBasePath,
 )
-from services.protocols import native as native_format
 from views.common import RawForm, language, owner, services, session
+from views.document_texts import results
 from views.native import TEXT_FILE
 
 
@@ -69,7 +69,7 @@ def list_documents(path: BasePath, query: BasesQuery) -> dict[str, Any]:
 def search(path: BasePath, body: QueryBody) -> dict[str, Any]:
     """Finds passages in a knowledge base."""
     found = services().knowledge_bases.search(owner(), path.knowledge_base_id, body.query, body.k)
-    return {"results": native_format.passages(found)}
+    return results(found, body.neighbours)
 
 
 def list_attached(path: SessionPath) -> dict[str, Any]:

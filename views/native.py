@@ -12,6 +12,7 @@ from models.schemas import Upload
 from services.attachments import with_document, with_picture
 from services.protocols import native as native_format
 from views.common import EVENT_STREAM, RawForm, answer, language, named_or_new, owner, services, session, streamed
+from views.document_texts import results
 
 TEXT_FILE = "第三章 休假。工作满五年的员工，年假为十五天。"
 
@@ -153,7 +154,7 @@ def retry_document(path: documents_schemas.DocumentPath) -> tuple[Response, int]
 def search_documents(body: documents_schemas.SearchBody) -> dict[str, Any]:
     """Finds passages in the documents of a session and of the knowledge bases attached to it, and in no others."""
     key = session(body.session_id)
-    return {"results": native_format.passages(services().documents.search(key, body.query, body.k, body.document_ids))}
+    return results(services().documents.search(key, body.query, body.k, body.document_ids), body.neighbours)
 
 
 def tts(body: schemas.SpeechBody) -> Response:

@@ -123,7 +123,7 @@ def documents(states: Iterable[dict[str, Any] | None]) -> Iterator[bytes]:
 
 def passages(found: Iterable[Passage]) -> list[dict[str, Any]]:
     """The results of a search."""
-    names = ("text", "document_id", "filename", "page", "start", "end", "score")
+    names = ("text", "document_id", "filename", "page", "start", "end", "score", "chunk", "context")
     return [{name: getattr(passage, name) for name in names} for passage in found]
 
 
