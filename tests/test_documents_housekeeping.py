@@ -38,7 +38,7 @@ def picture(product: Product, **options: bool) -> tuple[Attachment, Path]:
 
 def test_folder_without_its_row_goes_when_it_is_old(idle_product: Product, housekeeper: Housekeeper) -> None:
     key = idle_product.key()
-    lost, kept = (idle_product.upload(key, TEXT, f"{n}.txt") for n in "一二")
+    lost, kept = (idle_product.upload(key, f"{TEXT}{n}", f"{n}.txt") for n in "一二")
     with idle_product.database.write() as connection:
         connection.execute(document_rows.delete().where(document_rows.c.id == lost.id))
     housekeeper.sweep_folders()
