@@ -122,6 +122,11 @@ def test_passages_that_hardly_fit_are_shown_as_weak(language) -> None:
     assert [passage.weak for passage in output.passages] == [True]
 
 
+def test_a_passage_with_the_words_of_the_query_is_not_weak() -> None:
+    assert search(finding({"年假天数": [hit(HANDBOOK, 0, 0.1)]}), query="年假天数").text == WEAK["en"]
+    assert search(finding({"年假": [hit(HANDBOOK, 0, 0.1)]}), query="年假").text == ""
+
+
 def test_less_is_asked_of_a_passage_in_the_other_language() -> None:
     english = hit(CONTRACT, 0, 0.2, "Annual leave is ten days. 王芳")
     assert search(finding({"年假": [english]}), query="年假").text == ""
@@ -130,7 +135,7 @@ def test_less_is_asked_of_a_passage_in_the_other_language() -> None:
 
 
 def test_a_part_of_the_question_that_the_documents_do_not_answer_is_named() -> None:
-    found = {"年假和产假": [LEAVE], "年假": [LEAVE], "产假": [hit(HANDBOOK, 7, 0.1)]}
+    found = {"年假和产假": [LEAVE], "年假": [LEAVE], "产假": [hit(HANDBOOK, 7, 0.1, "会议的规定。")]}
     output = search(finding(found), query="年假和产假", queries=["年假", "产假"])
     assert output.text == WEAK_QUERY["en"].format("产假")
     assert [(passage.start, passage.weak) for passage in output.passages] == [(40, False), (7, True)]

@@ -37,7 +37,7 @@ NEEDS = ""
 SEARCH, DESCRIBE, READ = "search_documents", "describe_documents", "read_document"
 QUERY_CHARS = 500
 PAGE_CHARS = 1_200  # of a page that is shown
-SIDE_BY_SIDE = 2  # passages of each document, or of each part of a question
+EACH = 2  # passages of each document, or of each part of a question
 
 SETUP = {
     "en": "No language model is configured, so I can only search the uploaded documents and quote them. To get real "
@@ -232,26 +232,37 @@ def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) ->
     """What to quote, in sections: title, the words that are looked for, and passages. One without title for the whole."""
     if _says(WEAK, text):
         return []
-    wanted = terms(wish.topic or question)
     if wish.kind == "compare":
-        groups = {passage.filename: [p for p in passages if p.filename == passage.filename] for passage in passages}
-        groups |= {name: [] for name in wish.documents if name not in groups and not is_no_such(text)}
-        weak = {name for name in groups if _says(WEAK_DOCUMENT, text, name)}
-        return [
-            (name, wanted, [] if name in weak else _best(own, wish.topic)[:SIDE_BY_SIDE]) for name, own in groups.items()
-        ]
+        return _compared(passages, wish, text)
     if wish.parts:
-        weak = {part for part in wish.parts if _says(WEAK_QUERY, text, part)}
-        return [(p, terms(p), [] if p in weak else _best(passages, p)[:SIDE_BY_SIDE]) for p in wish.parts]
-    chosen = _best(passages, wish.topic or question)
-    return [("", wanted, chosen or (list(passages[:MOST]) if wish.kind == "about" else []))]
+        return _one_by_one(passages, wish.parts, text)
+    wanted = terms(wish.topic or question)
+    chosen = best(passages, wanted)
+    if not chosen and wish.kind != "pages":  # the search knows other words for the same
+        chosen = list(passages[: MOST if wish.kind == "about" else 1])
+    return [("", wanted, chosen)]
 
 
-def _best(passages: Sequence[Found], question: str) -> list[Found]:
-    """The passages that answer a question: those with its words, or the first one when it is in the other language."""
-    if found := best(passages, terms(question)):
-        return found
-    return [passage for passage in passages[:1] if language_of(passage.text) != language_of(question)]
+def _compared(passages: Sequence[Found], wish: Wish, text: str) -> list[tuple[str, set[str], list[Found]]]:
+    wanted = terms(wish.topic)
+    names = dict.fromkeys(passage.filename for passage in passages)
+    names |= dict.fromkeys(() if is_no_such(text) else wish.documents)
+    sections = []
+    for name in names:
+        own = [] if _says(WEAK_DOCUMENT, text, name) else [passage for passage in passages if passage.filename == name]
+        sections.append((name, wanted, best(own, wanted)[:EACH] or own[:1]))
+    return sections
+
+
+def _one_by_one(passages: Sequence[Found], parts: Sequence[str], text: str) -> list[tuple[str, set[str], list[Found]]]:
+    sections: list[tuple[str, set[str], list[Found]]] = []
+    for part in parts:
+        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, terms(part))[:EACH]
+        if not chosen and not _says(WEAK_QUERY, text, part):  # found by other words: the best ones come first
+            quoted = [passage for _, _, section in sections for passage in section]
+            chosen = [passage for passage in passages if passage not in quoted][:1]
+        sections.append((part, terms(part), chosen))
+    return sections
 
 
 def _says(words: Mapping[Language, str], text: str, about: str = "") -> bool:
