@@ -13,18 +13,14 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from models import cursors
-from models.conversations import find as find_conversation
 from models.database import (
     Database,
-    conversation_knowledge_bases,
     conversations,
     documents,
     knowledge_bases,
     now,
     retried,
 )
-from models.turns import SessionKey
 from utils.errors import ChatError, DocumentCancelled, DocumentUnreadable, Language, NotFound, Unavailable
 
 Status = Literal["queued", "processing", "ready", "partial", "failed"]
@@ -41,7 +37,6 @@ UNFINISHED = ("queued", "processing")
 SEARCHABLE = ("ready", "partial")
 MAX_ATTEMPTS = 3  # runs without progress
 MOST_DELETED = 500  # in one transaction
-MOST_NAMED = 10_000  # in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +114,11 @@ class Document:
         return DocumentUnreadable(self.error or "") if known else Unavailable()
 
 
-_BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at", "content_key")]
-_WHOLE = [*_BRIEF, documents.c.pages]
+BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at", "content_key")]
+_WHOLE = [*BRIEF, documents.c.pages]
 
 
-def _select(
+def select_in(
     connection: Connection, columns: list[Any], *conditions: ColumnElement[bool], lock: bool = False
 ) -> list[Document]:
     """Documents, oldest first; with `lock`, others who want to change them wait until this transaction ends."""
@@ -154,7 +149,7 @@ def _add(database: Database, document: Document) -> Document:
     held = ("conversation_id", "knowledge_base_id", "content_key")
     names = ("id", *held, "filename", "media_type", "bytes", "sha256", "updated_at")
     with database.write() as connection:
-        if found := _select(connection, _BRIEF, documents.c.content_key == document.content_key):
+        if found := select_in(connection, BRIEF, documents.c.content_key == document.content_key):
             return found[0]
         values = {name: getattr(document, name) for name in names}
         connection.execute(insert(documents).values(**values, created_at=document.updated_at))
@@ -164,51 +159,14 @@ def _add(database: Database, document: Document) -> Document:
 def known(database: Database, content_key: str) -> Document | None:
     """The document of a holder that has this content, if there is one."""
     with database.read() as connection:
-        found = _select(connection, _BRIEF, documents.c.content_key == content_key)
+        found = select_in(connection, BRIEF, documents.c.content_key == content_key)
     return found[0] if found else None
-
-
-def of_session(database: Database, key: SessionKey) -> list[Document]:
-    """The documents of a session, oldest first, without their pages. Raises NotFound when there is no such session."""
-    conversation = find_conversation(database, key)
-    with database.read() as connection:
-        return _select(connection, _BRIEF, documents.c.conversation_id == conversation.id)
-
-
-def page_of_base(
-    database: Database, base_id: str, *, limit: int, cursor: str | None = None
-) -> tuple[list[Document], str | None]:
-    """Documents of a knowledge base, oldest first, without their pages, and the cursor of what follows, None at the end.
-
-    Raises InvalidField for a wrong cursor.
-    """
-    conditions = [documents.c.knowledge_base_id == base_id]
-    if cursor is not None:
-        conditions += cursors.after(documents.c.created_at, documents.c.id, cursor)
-    order = documents.c.created_at, documents.c.id
-    with database.read() as connection:
-        statement = select(*order).where(*conditions).order_by(*order).limit(limit + 1)
-        places = connection.execute(statement).all()
-        shown = places[:limit]
-        found = _select(connection, _BRIEF, documents.c.id.in_([place.id for place in shown]))
-    return found, cursors.encode(*shown[-1]) if len(places) > limit else None
-
-
-def named(database: Database, key: SessionKey, document_ids: Collection[str]) -> list[Document]:
-    """Those of these documents that a session or a knowledge base attached to it holds. Raises NotFound for no session."""
-    conversation = find_conversation(database, key)
-    attached = select(conversation_knowledge_bases.c.knowledge_base_id).where(
-        conversation_knowledge_bases.c.conversation_id == conversation.id
-    )
-    held = or_(documents.c.conversation_id == conversation.id, documents.c.knowledge_base_id.in_(attached))
-    with database.read() as connection:
-        return _select(connection, _BRIEF, documents.c.id.in_(document_ids), held)
 
 
 def find(database: Database, owner: str, document_id: str) -> Document:
     """A document of an owner. Raises NotFound, also when its session has expired."""
     with database.read() as connection:
-        found = _select(connection, _WHOLE, documents.c.id == document_id, _visible_to(owner))
+        found = select_in(connection, _WHOLE, documents.c.id == document_id, _visible_to(owner))
     if not found:
         raise NotFound(what="document")
     return found[0]
@@ -232,14 +190,14 @@ def holders(database: Database, document_ids: Collection[str]) -> dict[str, str]
 def load(database: Database, document_id: str) -> Document | None:
     """A document, whoever owns it; None when it is gone."""
     with database.read() as connection:
-        found = _select(connection, _WHOLE, documents.c.id == document_id)
+        found = select_in(connection, _WHOLE, documents.c.id == document_id)
     return found[0] if found else None
 
 
 def start(database: Database, document_id: str) -> Document | None:
     """Begins a run of a document's job; None when there is nothing to do, or when it was tried too often and now failed."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.id == document_id, documents.c.status.in_(UNFINISHED), lock=True)
+        found = select_in(connection, BRIEF, documents.c.id == document_id, documents.c.status.in_(UNFINISHED), lock=True)
         if not found:
             return None
         if found[0].attempts >= MAX_ATTEMPTS:
@@ -286,7 +244,7 @@ def _raise_versions(connection: Connection, bases: ColumnElement[bool]) -> None:
 def cancel(database: Database, owner: str, document_id: str) -> Document:
     """Ends the work on a document as failed; returns it as it was. One that is finished stays so. Raises NotFound."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
+        found = select_in(connection, BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
         if not found:
             raise NotFound(what="document")
         _change(connection, document_id, status="failed", stage="done", error=DocumentCancelled.code)
@@ -305,7 +263,7 @@ def requeue(database: Database, document_id: str) -> bool:
 def delete(database: Database, owner: str, document_id: str) -> Document:
     """Deletes the row of a document; returns it as it was. Raises NotFound."""
     with database.write() as connection:
-        found = _select(connection, _BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
+        found = select_in(connection, BRIEF, documents.c.id == document_id, _visible_to(owner), lock=True)
         if not found:
             raise NotFound(what="document")
         _delete(connection, found)
@@ -322,7 +280,7 @@ def delete_held(database: Database, holder: int | str) -> list[Document]:
     first = select(documents.c.id).where(column == holder).order_by(documents.c.id).limit(MOST_DELETED)
     with database.write() as connection:
         # and none that is added meanwhile, of which the caller would not know
-        found = _select(connection, _BRIEF, documents.c.id.in_(list(connection.scalars(first))), lock=True)
+        found = select_in(connection, BRIEF, documents.c.id.in_(list(connection.scalars(first))), lock=True)
         _delete(connection, found)
     return found
 
@@ -331,19 +289,3 @@ def _delete(connection: Connection, found: list[Document]) -> None:
     connection.execute(documents.delete().where(documents.c.id.in_([document.id for document in found])))
     if bases := {document.knowledge_base_id for document in found if document.searchable and document.knowledge_base_id}:
         _raise_versions(connection, knowledge_bases.c.id.in_(bases))
-
-
-def unfinished(database: Database) -> list[Document]:
-    """All documents that are queued or in work, without their pages."""
-    with database.read() as connection:
-        return _select(connection, _BRIEF, documents.c.status.in_(UNFINISHED))
-
-
-def existing(database: Database, document_ids: Collection[str]) -> set[str]:
-    """Which of these documents there are."""
-    ids, found = list(document_ids), set[str]()
-    with database.read() as connection:
-        for first in range(0, len(ids), MOST_NAMED):
-            some = documents.c.id.in_(ids[first : first + MOST_NAMED])
-            found.update(connection.scalars(select(documents.c.id).where(some)))
-    return found

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from models import conversations, documents, knowledge_bases
+from models import conversations, document_lists, documents, knowledge_bases
 from models.conversations import ReadyDocument
 from models.database import Database, now
 from models.documents import STAGES, Document
@@ -109,7 +109,7 @@ class DocumentService:
 
     def list(self, key: SessionKey) -> Sequence[Document]:
         """The documents of a session, oldest first, without their pages. Raises NotFound."""
-        return self._completed(documents.of_session(self.database, key))
+        return self._completed(document_lists.of_session(self.database, key))
 
     def get(self, owner: str, document_id: str) -> Document:
         """Raises NotFound, for another owner's document too."""
@@ -126,7 +126,7 @@ class DocumentService:
 
         Raises InvalidField for a wrong cursor.
         """
-        found, following = documents.page_of_base(self.database, base_id, limit=limit, cursor=cursor)
+        found, following = document_lists.page_of_base(self.database, base_id, limit=limit, cursor=cursor)
         return self._completed(found), following
 
     def search(self, key: SessionKey, query: str, k: int, document_ids: Sequence[str] | None = None) -> Sequence[Passage]:
@@ -136,13 +136,12 @@ class DocumentService:
         """
         if document_ids is None:
             ready, bases = knowledge_bases.searched(self.database, key)
-            ready += tuple(one for base in bases for one in knowledge_bases.ready_documents(self.database, base.id))
-        else:
-            found = documents.named(self.database, key, document_ids)
-            if not {document.id for document in found}.issuperset(document_ids):
-                raise NotFound(what="document")
-            ready = tuple(ReadyDocument(document.id, document.filename) for document in found if document.searchable)
-        return self.retrieval.search(query, ready, k) if ready else []
+            return self.retrieval.search(query, ready, k, bases=bases)
+        found = document_lists.named(self.database, key, document_ids)
+        if not {document.id for document in found}.issuperset(document_ids):
+            raise NotFound(what="document")
+        named = [ReadyDocument(document.id, document.filename) for document in found if document.searchable]
+        return self.retrieval.search(query, named, k)
 
     def delete(self, owner: str, document_id: str) -> Document:
         """Deletes a document with all that was made of it, also while it is being read. Raises NotFound."""

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from models import conversations, documents, housekeeping, knowledge_bases
+from models import conversations, document_lists, housekeeping, knowledge_bases
 from models.database import Database, now
 from models.documents import Document
 from models.housekeeping import OldConversation
@@ -78,7 +78,7 @@ class Housekeeper:
 
     def requeue(self) -> None:
         """Queues documents again whose job is nowhere, because Redis was emptied or a store was away."""
-        waiting = documents.unfinished(self.database)
+        waiting = document_lists.unfinished(self.database)
         live = self.documents.work.jobs.live() if waiting else set()
         for document in waiting:
             if document.id not in live and _due(document) and self._idle(document):
@@ -157,7 +157,7 @@ class Housekeeper:
 
     def _orphans(self, holder_folders: Iterable[Path]) -> list[Path]:
         found = [folder for parent in holder_folders for folder in _documents(parent)]
-        existing = documents.existing(self.database, [folder.name for folder in found])
+        existing = document_lists.existing(self.database, [folder.name for folder in found])
         return list(_abandoned(folder for folder in found if folder.name not in existing))
 
     def _forget(self, document_folders: list[Path]) -> None:

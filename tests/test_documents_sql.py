@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from fixtures.databases import at_once
-from models import conversations, documents
+from models import conversations, document_lists, documents
 from models.database import Database, now
 from models.database import conversations as conversation_rows
 from models.documents import MAX_ATTEMPTS, Document
@@ -40,9 +40,9 @@ def test_documents_are_listed_by_session_oldest_first(database: Database) -> Non
     for number in range(3):
         document(database, f"doc_{number}")
     document(database, "doc_x", SessionKey("local", "other"))
-    assert [found.id for found in documents.of_session(database, KEY)] == ["doc_0", "doc_1", "doc_2"]
+    assert [found.id for found in document_lists.of_session(database, KEY)] == ["doc_0", "doc_1", "doc_2"]
     with pytest.raises(NotFound):
-        documents.of_session(database, SessionKey("other", KEY.session_id))
+        document_lists.of_session(database, SessionKey("other", KEY.session_id))
 
 
 def test_document_of_an_expired_session_does_not_exist(database: Database) -> None:
@@ -57,7 +57,7 @@ def test_document_of_an_expired_session_does_not_exist(database: Database) -> No
 def test_document_of_a_session_that_is_gone_is_refused(database: Database) -> None:
     made = document(database)
     with pytest.raises(NotFound):
-        documents.add(database, replace(made, id="doc_2", conversation_id=made.conversation_id + 1))
+        documents.add(database, replace(made, id="doc_2", conversation_id=(made.conversation_id or 0) + 1))
 
 
 def test_attempts_without_progress_are_bounded(database: Database) -> None:
@@ -109,7 +109,7 @@ def test_finished_document_is_not_worked_on_again(database: Database) -> None:
     assert documents.finish(database, "doc_1", "partial", page_count=2, chunk_count=5, pages=[{"page": 1}])
     assert documents.start(database, "doc_1") is None
     assert not documents.finish(database, "doc_1", "failed", error="damaged")
-    assert documents.unfinished(database) == []
+    assert document_lists.unfinished(database) == []
     found = documents.find(database, "local", "doc_1")
     assert (found.status, found.page_count, found.chunk_count, found.searchable) == ("partial", 2, 5, True)
 
@@ -132,7 +132,7 @@ def test_attempts_of_two_workers_at_once_are_both_counted(databases: tuple[Datab
     for number in range(10):
         made = document(databases[0], f"doc_{number}")
         at_once(*(partial(documents.start, database, made.id) for database in databases))
-    attempts = [found.attempts for found in documents.of_session(databases[0], KEY)]
+    attempts = [found.attempts for found in document_lists.of_session(databases[0], KEY)]
     assert attempts == [2] * 10
 
 
@@ -152,6 +152,6 @@ def test_all_documents_of_a_session_are_deleted_once(databases: tuple[Database, 
     for number in range(3):
         made = document(databases[0], f"doc_{number}")
     document(databases[0], "doc_x", SessionKey("local", "other"))
-    deleted = at_once(*(partial(documents.delete_held, database, made.conversation_id) for database in databases))
+    deleted = at_once(*(partial(documents.delete_held, database, made.conversation_id or 0) for database in databases))
     assert sorted(len(found) for found in deleted) == [0, 3]
-    assert documents.existing(databases[0], ["doc_0", "doc_1", "doc_2", "doc_x"]) == {"doc_x"}
+    assert document_lists.existing(databases[0], ["doc_0", "doc_1", "doc_2", "doc_x"]) == {"doc_x"}

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from fixtures.databases import at_once
-from models import conversations, documents, housekeeping, knowledge_bases
+from models import conversations, document_lists, documents, housekeeping, knowledge_bases
 from models.database import Database, conversation_knowledge_bases, now
 from models.documents import Document
 from models.knowledge_bases import ReadyBase
@@ -89,10 +89,10 @@ def test_documents_of_a_base_come_in_pages_though_some_are_deleted_meanwhile(dat
     for name in names:
         document(database, name)
     document(database, "doc_x", None)
-    first, cursor = documents.page_of_base(database, base, limit=3)
+    first, cursor = document_lists.page_of_base(database, base, limit=3)
     for one in first:
         documents.delete(database, "local", one.id)
-    second, cursor = documents.page_of_base(database, base, limit=4, cursor=cursor)
+    second, cursor = document_lists.page_of_base(database, base, limit=4, cursor=cursor)
     assert ([one.id for one in [*first, *second]], cursor) == (names, None)
 
 
@@ -135,13 +135,13 @@ def test_a_session_searches_its_files_and_its_bases(database: Database, base: st
         assert knowledge_bases.attach(database, KEY, base).id == base
     files, bases = knowledge_bases.searched(database, KEY)
     assert [one.id for one in files] == ["doc_1"] and bases == (ReadyBase(base, "人事制度", 1),)
-    assert [one.id for one in documents.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1", "doc_2"]
+    assert [one.id for one in document_lists.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1", "doc_2"]
     with database.write() as connection:
         opened = open_turn(connection, Turn(KEY, "年假几天？"), 60)
     assert (opened.documents, opened.bases) == (files, bases)
     knowledge_bases.detach(database, KEY, base)
     assert knowledge_bases.searched(database, KEY) == (files, ())
-    assert [one.id for one in documents.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1"]
+    assert [one.id for one in document_lists.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1"]
     with pytest.raises(NotFound):
         knowledge_bases.detach(database, KEY, base)
 
