@@ -27,7 +27,8 @@ from services.history import estimate_tokens, fit, to_messages
 from services.library import Library
 from services.summaries import central_sentences
 from services.tools import all_tools
-from services.turn_engine import TurnEngine, TurnState
+from services.turn_engine import TurnEngine
+from services.turn_state import TurnState
 from utils.errors import ChatError, InvalidField, Language, StoreUnavailable
 from utils.event_streams import EventStreams
 from utils.metrics import FIRST_TOKEN, TOKENS
@@ -45,7 +46,13 @@ class Searcher(Protocol):
     """What a turn needs of the retrieval; it blocks."""
 
     def search(
-        self, query: str, documents: Sequence[ReadyDocument], k: int = ..., *, summaries: bool = ...
+        self,
+        query: str,
+        documents: Sequence[ReadyDocument],
+        k: int = ...,
+        *,
+        bases: Sequence[ReadyBase] = ...,
+        summaries: bool = ...,
     ) -> list[Passage]: ...
 
     def embed(self, texts: Sequence[str]) -> Vectors: ...
@@ -103,8 +110,7 @@ class Workshop:
         async def search(query: str, chosen: Sequence[ReadyDocument] | None = None, k: int = 8) -> list[Passage]:
             if chosen is not None:
                 return await self.in_thread(self.retrieval.search, query, chosen, k)
-            more: dict[str, Any] = {"bases": bases} if bases else {}
-            return await self.in_thread(partial(self.retrieval.search, query, documents, k, summaries=True, **more))
+            return await self.in_thread(partial(self.retrieval.search, query, documents, k, bases=bases, summaries=True))
 
         async def condense(texts: Sequence[str], chars: int) -> list[str]:
             def work() -> list[str]:
@@ -221,7 +227,7 @@ class Generation:
             model=state.model,
             finish_reason=state.finish_reason,
             reasoning="".join(state.reasoning),
-            sources=sources_of(state.response, state.passages),
+            sources=sources_of(state.response, state.citations, state.passages),
             tool_calls=tuple(state.tool_calls),
             usage=state.usage,
             extra=self.turn.extra,

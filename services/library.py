@@ -1,8 +1,7 @@
 """What tools may read of documents, whole pages and summaries. Blocks: it runs in threads."""
 
-import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +13,11 @@ from models.knowledge_bases import ReadyBase
 from models.tools import Description, Part, Reading
 from services import document_files as files
 from services.cutting import parts
-from services.page_journal import PageJournal
+from services.document_texts import chunks_of, read_pages
 from utils.errors import NotFound
 
 PART_WIDTH = 6_000  # of a document without pages: some 3,000 Chinese characters
-HEADINGS, HEADING_CHARS = 12, 60
-OUTLINE_CHARS = 100_000  # where headings are looked for
-
-_HEADING = re.compile(r"^#{1,3} +(\S.*)$", re.MULTILINE)
+HEADINGS, HEADING_CHARS, LEVELS = 12, 60, 2
 
 
 class Library(NamedTuple):
@@ -48,12 +44,9 @@ class Library(NamedTuple):
             return Reading(
                 [Part(number, text[span.start : span.end], span.start) for number, span in chosen], len(spans), False
             )
-        starts = list(accumulate((page["chars"] + 2 for page in row.pages), initial=0))
-        pages = [
-            Part(page.number or 0, page.text, starts[min(page.number or 0, len(starts)) - 1])
-            for page in PageJournal(folder / files.JOURNAL).pages[first - 1 : last]
-        ]
-        return Reading(pages, row.page_count, True)
+        starts = accumulate((page["chars"] + 2 for page in row.pages), initial=0)
+        pages = zip(read_pages(folder, first, last), islice(starts, first - 1, None), strict=False)
+        return Reading([Part(first + n, page.text, start) for n, (page, start) in enumerate(pages)], row.page_count, True)
 
     def describe(self, chosen: Sequence[ReadyDocument]) -> list[Description]:
         """What is known of these documents; those that are gone meanwhile are left out."""
@@ -72,11 +65,9 @@ class Library(NamedTuple):
 
 
 def _headings(folder: Path) -> list[str]:
-    """The first headings of a document; empty where its format knows none."""
-    try:
-        with (folder / files.TEXT).open(encoding="utf-8") as file:
-            text = file.read(OUTLINE_CHARS)
-    except FileNotFoundError:
+    """The first headings of a document, of the upper levels; none where it was indexed before they were kept."""
+    if not (folder / files.CHUNKS).exists():
         return []
-    titles = (match[1].strip(" #") for match in _HEADING.finditer(text))
-    return [title[:HEADING_CHARS] for title in dict.fromkeys(titles)][:HEADINGS]
+    upper = dict.fromkeys(chunk.heading[:LEVELS] for chunk in chunks_of(folder))
+    titles = dict.fromkeys(path[-1][:HEADING_CHARS] for path in upper if path)
+    return list(titles)[:HEADINGS]

@@ -261,10 +261,11 @@ def wait_for_404(api: httpx.Client, path: str) -> bool:
 
 def test_tools_of_a_session_that_begins(server: Server) -> None:
     tools = {tool["name"]: tool for tool in server.api.get("tools").json()["tools"]}
-    assert set(tools) == {"search_documents", "web_search", "visit_url", "crawl_site", "current_time"}
-    assert not tools["search_documents"]["available"]
+    own = {"search_documents", "describe_documents", "read_document"}
+    assert set(tools) == {*own, "web_search", "visit_url", "crawl_site", "current_time"}
+    assert not any(tools[name]["available"] for name in own)
     chinese = server.api.get("tools", headers={"Accept-Language": "zh"}).json()["tools"]
-    assert any("文档" in tool.get("reason", "") for tool in chinese)
+    assert {tool["name"] for tool in chinese if "文档" in tool.get("reason", "")} == own
 
 
 def test_tools_are_offered_by_context(server: Server, session: str) -> None:
@@ -272,7 +273,8 @@ def test_tools_are_offered_by_context(server: Server, session: str) -> None:
     tools = {tool["name"]: tool for tool in server.api.get("tools", params={"session_id": session}).json()["tools"]}
     assert not tools["search_documents"]["available"] and tools["search_documents"]["reason"]
     assert not tools["web_search"]["available"] and tools["current_time"]["available"]
-    assert list(tools["search_documents"]["parameters"]["properties"]) == ["query"]
+    parameters = tools["search_documents"]["parameters"]
+    assert set(parameters["properties"]) == {"query", "queries", "documents"} and parameters["required"] == ["query"]
     upload(server, session, "a.txt", "你好".encode())
     tools = {tool["name"]: tool for tool in server.api.get("tools", params={"session_id": session}).json()["tools"]}
     assert tools["search_documents"]["available"]

@@ -64,10 +64,15 @@ async def run(args: Arguments, context: ToolContext) -> ToolOutput:
     reading = await context.read(document, first, min(max(first, args.last_page), first + MOST - 1))
     if first > reading.total:
         return ToolOutput(words["past"].format(name=document.filename, total=reading.total, first=first))
-    parts = [replace(part, text=part.text[args.offset :] if part.number == first else part.text) for part in reading.parts]
+    parts = [_without(part, args.offset) if part.number == first else part for part in reading.parts]
     texts = await _condensed(parts, context) if args.summary else [part.text for part in parts]
     passages, stopped = _fitting(document, reading, list(zip(parts, texts, strict=True)), args.offset, context)
     return ToolOutput("\n".join(filter(None, [_head(document, reading, parts, args.summary, words), stopped])), passages)
+
+
+def _without(part: Part, offset: int) -> Part:
+    """A part without its first characters."""
+    return replace(part, text=part.text[offset:], start=part.start + min(offset, len(part.text)))
 
 
 def _head(document: ReadyDocument, reading: Reading, parts: Sequence[Part], summary: bool, words: Mapping[str, str]) -> str:
