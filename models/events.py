@@ -15,7 +15,11 @@ FinishReason = Literal["stop", "length", "content_filter", "stopped", "tool_limi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage: `page` is 1-based (None where the format has no pages), `quote` stands in the document."""
+    """A passage: `page` is 1-based (None where the format has no pages), `quote` stands in the document.
+
+    `number` is that of its markers `[n]` in the answer, None when it is not cited. `start` and `end` are the offsets of the
+    quote in the document's extracted text, in characters; None where they are not known.
+    """
 
     document_id: str
     filename: str
@@ -23,6 +27,9 @@ class Source:
     quote: str
     score: float
     cited: bool = True
+    number: int | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -12,10 +12,12 @@ from typing import Any
 from models import conversations, knowledge_bases
 from models.database import Database, Writer, now
 from models.events import Event
+from models.passages import Passage
 from models.tools import Tool
 from models.turns import SessionKey, Turn
 from services import interrupted_turns
 from services.generation import Searcher, Workshop
+from services.grounding import grounded
 from services.outlet import Outlet
 from services.seizure import seize
 from services.tools import all_tools
@@ -47,7 +49,7 @@ class ChatService:
         self.settings, self.background = settings, background
         threads = ThreadPoolExecutor(16, thread_name_prefix="blocking")
         streams = EventStreams(storage.redis, storage.worker_id, settings.MEMORY_TTL_SECONDS)
-        engine = TurnEngine(storage)
+        engine = TurnEngine(storage, self._ground)
         self.shop = Workshop(settings, database, Writer(database), storage, streams, retrieval, engine, threads)
         self.watch = TurnWatch(storage, streams, background, settings.STREAMS_PER_USER)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -116,6 +118,9 @@ class ChatService:
         self.background.run(self._shut_down(), timeout=20)
         self.shop.writer.close()
         self.shop.threads.shutdown(wait=False)
+
+    async def _ground(self, passages: Sequence[Passage]) -> list[Passage | None]:
+        return await self.shop.in_thread(grounded, self.shop.database, self.settings.UPLOAD_DIR, passages)
 
     async def _run(self, turn: Turn, prepare: Prepare | None, outlet: Outlet) -> None:
         task = asyncio.current_task()

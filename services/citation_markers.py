@@ -269,8 +269,8 @@ class MarkerFilter:
         """The number of a passage; one that was found twice has the first of its numbers. None when there is none."""
         if not 0 < number <= len(self._passages):
             return None
-        wanted = _place(self._passages[number - 1])
-        return next(n for n, passage in enumerate(self._passages, 1) if _place(passage) == wanted)
+        wanted = place_of(self._passages[number - 1])
+        return next(n for n, passage in enumerate(self._passages, 1) if place_of(passage) == wanted)
 
 
 def without_markers(text: str) -> str:
@@ -279,7 +279,7 @@ def without_markers(text: str) -> str:
     return checking.feed(text).text + checking.end().text
 
 
-def _place(passage: Passage) -> tuple[str, int, str]:
+def place_of(passage: Passage) -> tuple[str, int, str]:
     return passage.document_id, passage.start, passage.text
 
 

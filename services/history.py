@@ -2,10 +2,14 @@
 
 A turn in the memory is `{"seq": int, "messages": [...]}`; a message has `role` (user, assistant, tool) and `content`, a
 user's may have `images` (paths below the upload folder, or URLs where there is no session), an assistant's `tool_calls`, a
-tool's `tool_call_id`, `name`, `status`.
+tool's `tool_call_id`, `name`, `status` and, where its content holds passages, `numbers`: those of the first and the last.
+
+Passages are numbered anew in each turn. So that a number never means two of them, the model is shown former turns without
+these numbers, and without the markers that name them.
 """
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from models.prompts import attachment_block, language_of
 from models.turn_records import StoredTurn
 from models.turns import Attachment
+from services.citation_markers import without_markers
 
+NUMBERS = "numbers"
 IMAGES_SHOWN = 3  # newest pictures that a model which sees pictures is shown again
 
 
@@ -70,11 +76,28 @@ def fit(turns: Sequence[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:
 
 def to_messages(turns: Sequence[dict[str, Any]], folder: Path | None) -> list[BaseMessage]:
     """LangChain's messages; with `folder`, the upload folder, the newest pictures are shown to a model that sees them."""
-    messages = [message for turn in turns for message in turn["messages"]]
+    messages = [message for turn in turns for message in _without_numbers(turn["messages"])]
     paths = [path for message in messages for path in message.get("images", ()) if not _is_url(path)]
     shown = set(paths[-IMAGES_SHOWN:]) if folder else set()
     # ids of our own, since the agent would make a UUID for each message of the history
     return [_to_message(message, str(place), folder, shown) for place, message in enumerate(messages)]
+
+
+def _without_numbers(messages: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The messages of a turn without the numbers of passages, where there are any."""
+    if not any(NUMBERS in message for message in messages):
+        return messages
+    return [{**message, "content": _unnumbered(message)} for message in messages]
+
+
+def _unnumbered(message: dict[str, Any]) -> str:
+    content: str = message["content"]
+    if message["role"] == "assistant":
+        return without_markers(content)
+    first, last = message.get(NUMBERS, (1, 0))
+    for number in range(first, last + 1):
+        content = re.sub(rf"(\A|\n\n)\[{number}\] ", r"\1", content, count=1)
+    return content
 
 
 def _to_message(message: dict[str, Any], id: str, folder: Path | None, shown: set[str]) -> BaseMessage:

@@ -6,11 +6,9 @@ order of events is the order of what happened. One compiled agent serves all tur
 
 import asyncio
 import contextvars
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
@@ -22,21 +20,21 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Syst
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.graph.state import CompiledStateGraph
 from langsmith import set_runtime_overrides
-from pydantic import BaseModel, ValidationError
 
 from models.chat_stream import REASONING
-from models.events import Chunk, Event, FinishReason, Reasoning, ToolCall, ToolCalled, ToolReturned, ToolStatus, Usage
-from models.passages import Passage
-from models.prompts import NO_TOOLS, passages_block
-from models.tools import Tool, ToolContext, ToolOutput
-from services.history import estimate_tokens
-from utils.errors import ChatError, UpstreamError, UpstreamTimeout
+from models.events import FinishReason, Reasoning, ToolCall, ToolCalled, ToolReturned, Usage
+from models.prompts import NO_TOOLS
+from models.tools import Tool
+from services.citation_markers import Checked, MarkerFilter
+from services.history import NUMBERS
+from services.tool_runner import BROKEN, Ground, ToolRunner
+from services.turn_state import TurnState, said
+from utils.errors import UpstreamError, UpstreamTimeout
 from utils.metrics import TOOL_CALLS
 from utils.session_storage import SessionStorage
 
 log = logging.getLogger(__name__)
 
-BROKEN = "invalid_json"  # the one argument of a call whose arguments could not be read
 NESTING = 50  # levels of arguments; JSON can be read much deeper than it can be written
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 NO_ANSWER = {
@@ -45,64 +43,14 @@ NO_ANSWER = {
 }
 
 
-@dataclass(slots=True)
-class TurnState:
-    """What one turn is given and what it has come to so far; readable at any moment, also after a stop.
-
-    `room` is the number of tokens that results of tools may still take in the model's window.
-    """
-
-    context: ToolContext
-    emit: Callable[[Event], None]
-    room: int
-    text: list[str] = field(default_factory=list)
-    partial: list[str] = field(default_factory=list)  # of the model call that runs
-    reasoning: list[str] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    passages: list[Passage] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    model: str = ""
-    finish_reason: FinishReason = "stop"
-    model_calls: int = 0
-    started_calls: int = 0
-
-    @property
-    def response(self) -> str:
-        return "".join(self.text)
-
-    def say(self, content: str) -> None:
-        """Adds to the answer, parted from what was said before a tool call."""
-        if self.text and not self.partial and not self.text[-1].endswith("\n"):
-            self._emit_text("\n\n")
-        self.partial.append(content)
-        self._emit_text(content)
-
-    def _emit_text(self, content: str) -> None:
-        self.text.append(content)
-        self.emit(Chunk(content))
-
-    def transcript(self) -> list[dict[str, Any]]:
-        """What followed the question, as the memory keeps it; a call that has no result yet is left out."""
-        answered = {step["tool_call_id"] for step in self.steps if step["role"] == "tool"}
-        messages = []
-        for step in (*self.steps, _said("".join(self.partial), [])):
-            if step["role"] == "assistant":
-                step = _said(step["content"], [call for call in step["tool_calls"] if call["id"] in answered])
-            if step["role"] == "tool" or step["content"] or step["tool_calls"]:
-                messages.append(step)
-        return messages
-
-
 class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
     """Calls the model and the tools of one agent, within the limits of a turn."""
 
-    def __init__(self, model: BaseChatModel, tools: Sequence[Tool], storage: SessionStorage) -> None:
+    def __init__(self, model: BaseChatModel, tools: Sequence[Tool], storage: SessionStorage, ground: Ground) -> None:
         super().__init__()
         self.tools = [_schema(tool) for tool in tools]  # the agent takes the tools of its middleware
         self.model = model.bind_tools(self.tools) if tools else model
-        self.runners = {tool.name: tool for tool in tools}
-        self.storage = storage
+        self.runner = ToolRunner(tools, storage, ground)
 
     async def awrap_model_call(
         self, request: ModelRequest[TurnState], handler: Callable[[ModelRequest[TurnState]], Awaitable[ModelResponse[Any]]]
@@ -121,20 +69,23 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
             state.emit(ToolCalled(call["id"], call["name"], call["args"]))
         text = "".join(state.partial)
         state.partial.clear()
-        state.steps.append(_said(text, calls))
+        state.steps.append(said(text, calls))
         # DeepSeek wants its thoughts back when the results of its calls come
         thoughts = {name: value for name, value in message.additional_kwargs.items() if name == REASONING}
         return AIMessage(text, tool_calls=calls, additional_kwargs=thoughts)
 
     async def _stream(self, messages: Sequence[BaseMessage], state: TurnState) -> AIMessageChunk:
         chunks: list[AIMessageChunk] = []
+        checking = MarkerFilter(state.passages) if state.may_cite else None
         async for chunk in self.model.astream(messages):
             if reasoning := chunk.additional_kwargs.get(REASONING):
                 state.reasoning.append(reasoning)
                 state.emit(Reasoning(reasoning))
             if text := chunk.text:
-                state.say(text)
+                state.say(*(checking.feed(text) if checking else Checked(text)))
             chunks.append(cast(AIMessageChunk, chunk))
+        if checking:
+            state.say(*checking.end())
         if not chunks:
             raise UpstreamError(upstream=state.model or "model")
         whole = chunks[0] + chunks[1:]
@@ -153,74 +104,21 @@ class AgentPolicy(AgentMiddleware[Any, TurnState, Any]):
         call = request.tool_call
         started = time.perf_counter()
         state.started_calls += 1
-        status, output = await self._run(call["name"], call["args"], state)
-        text = self._render(output, state)
+        status, text, numbers = await self.runner.run(call["name"], call["args"], state)
         ms = round((time.perf_counter() - started) * 1000)
-        TOOL_CALLS.labels(call["name"] if call["name"] in self.runners else "unknown", status).inc()
+        TOOL_CALLS.labels(call["name"] if call["name"] in self.runner.tools else "unknown", status).inc()
         call_id = call["id"] or ""
         state.tool_calls.append(ToolCall(call_id, call["name"], call["args"], status, text, ms))
-        state.steps.append(
-            {"role": "tool", "tool_call_id": call_id, "name": call["name"], "content": text, "status": status}
-        )
+        step = {"role": "tool", "tool_call_id": call_id, "name": call["name"], "content": text, "status": status}
+        state.steps.append({**step, NUMBERS: numbers} if numbers else step)
         state.emit(ToolReturned(call_id, call["name"], status, text))
         return ToolMessage(text, tool_call_id=call_id, name=call["name"], status="success" if status == "ok" else "error")
-
-    def _render(self, output: ToolOutput, state: TurnState) -> str:
-        """The text that the model reads, passages numbered through the turn, cut to what there is room for."""
-        parts = [output.text] if output.text else []
-        if output.passages:
-            parts.append(passages_block(output.passages, state.context.language, len(state.passages) + 1))
-            state.passages += [passage for passage in output.passages if not passage.summary]
-        limit = min(state.context.settings.TOOL_RESULT_CHARS, max(state.room, 200))
-        text = "\n\n".join(parts)
-        text = text if len(text) <= limit else text[:limit] + "…"
-        state.room -= estimate_tokens(text)
-        return text
-
-    async def _run(self, name: str, args: dict[str, Any], state: TurnState) -> tuple[ToolStatus, ToolOutput]:
-        settings, language = state.context.settings, state.context.language
-        tool = self.runners.get(name)
-        if tool is None:
-            return "error", ToolOutput(f"There is no tool {name}.")
-        if BROKEN in args:
-            return "error", ToolOutput("The arguments are not a JSON object.")
-        if state.started_calls > settings.MAX_TOOL_CALLS:
-            return "error", ToolOutput("No more tool calls are allowed in this turn.")
-        try:
-            parsed = tool.args.model_validate(args)
-            async with asyncio.timeout(settings.TOOL_TIMEOUT_SECONDS):
-                return "ok", await self._cached(tool, parsed, state.context)
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-            return "error", ToolOutput(f"Invalid arguments: {faults}")
-        except ChatError as error:
-            return "error", ToolOutput(error.message(language))
-        except TimeoutError:
-            return "error", ToolOutput(UpstreamTimeout(upstream=name).message(language))
-        except Exception:  # the engine's edge: whatever breaks in a tool must not end the turn
-            log.exception("Tool %s failed", name)
-            return "error", ToolOutput(ChatError().message(language))
-
-    async def _cached(self, tool: Tool, args: BaseModel, context: ToolContext) -> ToolOutput:
-        seconds = context.settings.TOOL_CACHE_SECONDS
-        if not tool.cacheable or not seconds:
-            return await tool.run(args, context)
-        name = f"{tool.name}:{hashlib.sha256(args.model_dump_json().encode()).hexdigest()}"
-        if (found := await self.storage.cached(name)) is not None:
-            return ToolOutput(found.decode())
-        output = await tool.run(args, context)
-        await self.storage.cache(name, output.text.encode(), seconds)
-        return output
 
 
 def _told_to_end(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """The messages with a system message that asks for an answer without further tools."""
     system, *rest = messages
     return [SystemMessage(f"{system.text}\n\n{NO_TOOLS}"), *rest] if isinstance(system, SystemMessage) else [*messages]
-
-
-def _said(content: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, "tool_calls": calls}
 
 
 def _calls_of(message: AIMessageChunk) -> list[dict[str, Any]]:
@@ -260,8 +158,8 @@ def _is_flat(value: Any, levels: int) -> bool:
 class TurnEngine:
     """Runs turns. Agents are compiled once for each model and set of tools."""
 
-    def __init__(self, storage: SessionStorage) -> None:
-        self.storage = storage
+    def __init__(self, storage: SessionStorage, ground: Ground) -> None:
+        self.storage, self.ground = storage, ground
         self._agents: dict[tuple[int, tuple[str, ...]], tuple[BaseChatModel, CompiledStateGraph[Any, Any, Any, Any]]] = {}
 
     def _agent(self, model: BaseChatModel, tools: Sequence[Tool]) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -269,7 +167,7 @@ class TurnEngine:
         if key not in self._agents:
             if len(self._agents) >= 200:
                 self._agents.clear()
-            policy = AgentPolicy(model, tools, self.storage)
+            policy = AgentPolicy(model, tools, self.storage, self.ground)
             # the model is kept beside its agent: its id must not be given to another one while the agent lives
             self._agents[key] = model, create_agent(model, middleware=[policy], context_schema=TurnState)
         return self._agents[key][1]
