@@ -148,14 +148,20 @@ class SourceView(BaseModel):
         quote="工作满五年的员工，年假为十五天。",
         score=0.92,
         cited=True,
+        number=1,
+        start=5204,
+        end=5220,
     )
 
     document_id: str
     filename: str
     page: int | None = Field(description="1-based; null where a format has no pages.")
-    quote: str = Field(description="Text that stands in the document.")
+    quote: str = Field(description="Text that stands in the document: what supports the sentence that cites it.")
     score: float
     cited: bool = Field(description="false: given to the model, and not cited by its answer.")
+    number: int | None = Field(None, description="n of its markers `[n]` in the answer; null when it is not cited.")
+    start: int | None = Field(None, description="Offset of the quote in the document's text, in characters, where known.")
+    end: int | None = None
 
 
 class ToolCallView(BaseModel):

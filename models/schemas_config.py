@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, WithJsonSchema
 
-from models.schemas import Asked, Options, SessionId, Text, example
+from models.schemas import Asked, Options, SessionId, SourceView, Text, example
 
 UserId = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$", description="Names a configuration.", examples=["user_1"])
@@ -80,3 +80,4 @@ class SimpleAnswerView(BaseModel):
     session_id: SessionId
     user_message: str = Field(examples=["你好"])
     assistant_reply: str = Field(examples=["你好！有什么可以帮助你的吗？"])
+    sources: list[SourceView] | None = Field(None, description="Where there are any, as in the native API.")

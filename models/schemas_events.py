@@ -177,6 +177,7 @@ class DonePiece(BaseModel):
     """The end, also after a failure."""
 
     done: Literal[True]
+    sources: list[SourceView] | None = Field(None, description="Where there are any, as in the native API.")
 
 
 class ErrorPiece(BaseModel):

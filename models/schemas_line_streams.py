@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from models.schemas import Named, example
+from models.schemas import Named, SourceView, example
 from models.schemas_documents import DOCUMENT
 from models.schemas_ui_stream import Failure, PassageMetadata, Piece, ToolArguments, ToolCallId, ToolName, ToolResult
 
@@ -179,6 +179,7 @@ class SeedToolResult(BaseModel):
 class SeedFinishValue(BaseModel):
     type: Literal["finish"]
     finishReason: SdkFinishReason
+    sources: list[SourceView] | None = Field(None, description="Where there are any, as in the native API.")
 
 
 class SeedFinish(BaseModel):

@@ -18,12 +18,13 @@ ReasoningId = Annotated[str, Field(examples=["reasoning-1"])]
 
 
 class PassageData(BaseModel):
-    model_config = example(document_id=DOCUMENT, page=13, quote="工作满五年的员工，年假为十五天。", cited=True)
+    model_config = example(document_id=DOCUMENT, page=13, quote="工作满五年的员工，年假为十五天。", cited=True, number=1)
 
     document_id: str
     page: int | None
     quote: str
     cited: bool
+    number: int | None = Field(description="n of its markers `[n]` in the text.")
 
 
 class PassageMetadata(BaseModel):

@@ -110,8 +110,13 @@ def title_of(source: Source, language: Language) -> str:
 
 def passage_of(source: Source) -> dict[str, Any]:
     """Where a quote stands, as `providerMetadata` of the AI SDK, which is keyed by who it comes from."""
-    names = ("document_id", "page", "quote", "cited")
+    names = ("document_id", "page", "quote", "cited", "number")
     return {"passage": {name: getattr(source, name) for name in names}}
+
+
+def id_of(source: Source, place: int) -> str:
+    """Names a source among those of its answer, in which it has this place."""
+    return f"{source.document_id}:{source.number or place}"
 
 
 def media_type_of(source: Source) -> str:

@@ -137,7 +137,8 @@ def _picture(picture: dict[str, Any], language: Language) -> str:
 
 def _source(number: int, source: dict[str, Any], language: Language) -> str:
     quote = source["quote"] if len(source["quote"]) <= QUOTE_CHARS else source["quote"][: QUOTE_CHARS - 1] + "…"
-    return f"{number}. {plain(place(source['filename'], source['page'], language))}: “{plain(quote)}”\n"
+    mark = f"- \\[{source['number']}\\]" if source.get("number") else f"{number}."
+    return f"{mark} {plain(place(source['filename'], source['page'], language))}: “{plain(quote)}”\n"
 
 
 def _folded(summary: str, content: str) -> str:

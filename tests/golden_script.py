@@ -26,10 +26,10 @@ Batch = Sequence[Event]
 SESSION, MESSAGE = "会话-1".encode().hex(), "msg_2"
 START = Started(SESSION, MESSAGE)
 SOURCES = (
-    Source("doc_1", "员工手册.pdf", 13, "年假为“十五天”。\nAnnual leave: 15 days.", 0.9),
-    Source("doc_2", "notes.md", None, "五年以上", 0.5),
+    Source("doc_1", "员工手册.pdf", 13, "年假为“十五天”。\nAnnual leave: 15 days.", 0.9, number=3, start=5204, end=5236),
+    Source("doc_2", "notes.md", None, "五年以上", 0.5, number=1),
 )
-SEARCH = ToolCall("call_1", "search_documents", {"query": "年假"}, "ok", "[1] 年假为十五天。", 12)
+SEARCH = ToolCall("call_1", "search_documents", {"query": "年假"}, "ok", "[3] 年假为十五天。", 12)
 VISIT = ToolCall("call_2", "visit_url", {"url": "http://10.0.0.1/"}, "error", "不允许访问该地址。", 3)
 
 
@@ -59,10 +59,10 @@ SCRIPT: dict[str, list[Batch]] = {
     "two tools at once, one of which fails, then sources": [
         [START, DocumentProgress("doc_1", "extracting", 0.5), Chunk("我查一下。"), _called(SEARCH), _called(VISIT)],
         [_returned(VISIT)],
-        [_returned(SEARCH), Chunk("\n\n"), Chunk("十五天 [1]。")],
+        [_returned(SEARCH), Chunk("\n\n"), Chunk("五年以上的十五天 [3][1]。")],
         [
             SourcesFound(SOURCES),
-            Ended(replace(_answer("我查一下。\n\n十五天 [1]。"), sources=SOURCES, tool_calls=(VISIT, SEARCH))),
+            Ended(replace(_answer("我查一下。\n\n五年以上的十五天 [3][1]。"), sources=SOURCES, tool_calls=(VISIT, SEARCH))),
         ],
     ],
     "one tool after another": [

@@ -83,7 +83,7 @@ def document(*messages: dict[str, Any], prompt: str = "", documents: list[dict[s
 
 
 def test_a_transcript_says_who_said_what_when() -> None:
-    source = {"filename": "报告_终.pdf", "page": 3, "quote": "预算为\n三十万元", "cited": True}
+    source = {"filename": "报告_终.pdf", "page": 3, "quote": "预算为\n三十万元", "cited": True, "number": 2}
     answer = {**ANSWER, "sources": [source], "status": "stopped"}
     shown = document(QUESTION, answer)
     assert headings(shown) == [
@@ -92,7 +92,7 @@ def test_a_transcript_says_who_said_what_when() -> None:
         "助手 · 2025-10-02 10:00 UTC · qwen\\_max · 已停止",
     ]
     assert "> 预算是多少？\n" in shown and "> 三十万元。[1]\n" in shown
-    assert "来源：\n\n1. 报告\\_终.pdf，第 3 页: “预算为 三十万元”\n" in shown
+    assert "来源：\n\n- \\[2\\] 报告\\_终.pdf，第 3 页: “预算为 三十万元”\n" in shown
 
 
 def test_the_words_are_in_the_readers_language() -> None:

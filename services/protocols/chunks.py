@@ -1,8 +1,12 @@
-"""The simplest format: pieces of the answer, `{"chunk": …}`, then `{"done": true}`. Tools and sources are not told."""
+"""The simplest format: pieces of the answer, `{"chunk": …}`, then `{"done": true}`, with `sources` where there are any.
+
+Tools are not told.
+"""
 
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from models.events import Answer, Chunk, Ended, Event, Failed
@@ -35,6 +39,7 @@ def whole(answer: Answer) -> dict[str, Any]:
         "session_id": answer.session_id,
         QUESTION: answer.extra[QUESTION],
         "assistant_reply": answer.response,
+        **_sources(answer),
     }
 
 
@@ -52,10 +57,15 @@ def _render(event: Event, language: Language) -> Iterator[dict[str, Any]]:
     match event:
         case Chunk(content):
             yield {"chunk": content}
-        case Ended():
-            yield {"done": True}
+        case Ended(answer):
+            yield {"done": True, **_sources(answer)}
         case Failed(error):
             yield from _failure(error, language)
+
+
+def _sources(answer: Answer) -> dict[str, Any]:
+    """Nothing where there are none: the documented answer has no such field."""
+    return {"sources": [asdict(source) for source in answer.sources]} if answer.sources else {}
 
 
 def _failure(error: ChatError, language: Language) -> Iterator[dict[str, Any]]:

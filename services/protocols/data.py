@@ -18,7 +18,7 @@ from models.events import (
     ToolReturned,
     Usage,
 )
-from services.front_ends import FINISH_REASONS, Part, StepBegan, StepEnded, in_steps, passage_of, title_of
+from services.front_ends import FINISH_REASONS, Part, StepBegan, StepEnded, id_of, in_steps, passage_of, title_of
 from services.front_ends import whole as whole
 from utils.errors import Language
 
@@ -51,7 +51,7 @@ def _render(part: Part, language: Language) -> Iterator[tuple[str, Any]]:
         case ToolReturned(id, result=result):
             yield "a", {"toolCallId": id, "result": result}
         case SourcesFound(sources):
-            yield from (("h", _source(source, number, language)) for number, source in enumerate(sources, 1))
+            yield from (("h", _source(source, place, language)) for place, source in enumerate(sources, 1))
         case DocumentProgress(id, stage, progress):
             yield "2", [{"type": "document", "document_id": id, "stage": stage, "progress": progress}]
         case Ended() | Failed():
@@ -71,12 +71,12 @@ def _usage(usage: Usage) -> dict[str, int]:
     return {"promptTokens": usage.input_tokens, "completionTokens": usage.output_tokens}
 
 
-def _source(source: Source, number: int, language: Language) -> dict[str, Any]:
+def _source(source: Source, place: int, language: Language) -> dict[str, Any]:
     """This format knows sources by their address only, so it is that of the document, on this server."""
     page = f"#page={source.page}" if source.page else ""
     return {
         "sourceType": "url",
-        "id": f"{source.document_id}:{number}",
+        "id": id_of(source, place),
         "url": f"/api/v1/documents/{source.document_id}/content{page}",
         "title": title_of(source, language),
         "providerMetadata": passage_of(source),

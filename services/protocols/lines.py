@@ -1,9 +1,10 @@
 """Lines of a code and a typed JSON object, for front ends that hand `{role, content}` messages to a backend of their own.
 
-There is no line for thoughts, sources or a heartbeat.
+There is no line for thoughts, sources or a heartbeat; sources stand in the last one, where there are any.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -33,7 +34,8 @@ def _render(part: Part, language: Language) -> Iterator[tuple[str, dict[str, Any
         case ToolReturned(id, name, _, result):
             yield "a", {"type": "tool-result", "toolCallId": id, "toolName": name, "result": result}
         case Ended(answer):
-            yield "d", {"type": "finish", "finishReason": FINISH_REASONS[answer.finish_reason]}
+            sources = {"sources": [asdict(source) for source in answer.sources]} if answer.sources else {}
+            yield "d", {"type": "finish", "finishReason": FINISH_REASONS[answer.finish_reason], **sources}
         case Failed(error):
             yield "3", {"type": "error", "error": error.message(language)}
             yield "d", {"type": "finish", "finishReason": "error"}

@@ -21,7 +21,7 @@ from models.events import (
     ToolCalled,
     ToolReturned,
 )
-from services.front_ends import Part, StepBegan, StepEnded, in_steps, media_type_of, passage_of, title_of
+from services.front_ends import Part, StepBegan, StepEnded, id_of, in_steps, media_type_of, passage_of, title_of
 from services.front_ends import whole as whole
 from utils.errors import Language
 
@@ -68,7 +68,7 @@ class _Message:
             case ToolCalled() | ToolReturned():
                 yield _tool(part)
             case SourcesFound(sources):
-                yield from (_source(source, number, self.language) for number, source in enumerate(sources, 1))
+                yield from (_source(source, place, self.language) for place, source in enumerate(sources, 1))
             case Ended(answer):
                 yield {"type": "abort" if answer.finish_reason == "stopped" else "finish"}
             case Failed(error):
@@ -104,10 +104,10 @@ def _tool(event: ToolCalled | ToolReturned) -> Piece:
     return {"type": "tool-output-error", "errorText": event.result, **piece}
 
 
-def _source(source: Source, number: int, language: Language) -> Piece:
+def _source(source: Source, place: int, language: Language) -> Piece:
     return {
         "type": "source-document",
-        "sourceId": f"{source.document_id}:{number}",
+        "sourceId": id_of(source, place),
         "mediaType": media_type_of(source),
         "title": title_of(source, language),
         "filename": source.filename,
