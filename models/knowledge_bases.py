@@ -5,7 +5,7 @@ its documents keeps it under that number.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,9 +28,9 @@ from utils.errors import NotFound
 WHAT = "knowledge base"
 
 _SEARCHABLE = documents.c.status.in_(("ready", "partial"))
-_COUNT = select(func.count()).where(documents.c.knowledge_base_id == knowledge_bases.c.id).scalar_subquery()
+_COUNT = select(func.count()).where(documents.c.knowledge_base_id == knowledge_bases.c.id)
 _COLUMNS = [column for column in knowledge_bases.c if column.name != "owner_id"]
-_LISTED = [*_COLUMNS, _COUNT.label("document_count")]
+_LISTED = [*_COLUMNS, _COUNT.scalar_subquery().label("document_count")]
 _ORDER = knowledge_bases.c.created_at, knowledge_bases.c.id
 _ATTACHED = knowledge_bases.c.id.in_(
     select(conversation_knowledge_bases.c.knowledge_base_id).where(
@@ -39,22 +39,31 @@ _ATTACHED = knowledge_bases.c.id.in_(
 )
 # A statement of every turn: files and bases at once, so that those who have no bases do not pay for them.
 _SEARCHED = union_all(
-    select(documents.c.id, documents.c.filename.label("name"), null().label("version"), documents.c.created_at).where(
-        documents.c.conversation_id == bindparam("conversation"), _SEARCHABLE
-    ),
-    select(knowledge_bases.c.id, knowledge_bases.c.name, knowledge_bases.c.version, knowledge_bases.c.created_at).where(
-        _ATTACHED
-    ),
+    select(
+        documents.c.id,
+        documents.c.filename.label("name"),
+        null().label("version"),
+        null().label("documents"),
+        documents.c.created_at,
+    ).where(documents.c.conversation_id == bindparam("conversation"), _SEARCHABLE),
+    select(
+        knowledge_bases.c.id,
+        knowledge_bases.c.name,
+        knowledge_bases.c.version,
+        _COUNT.where(_SEARCHABLE).scalar_subquery(),
+        knowledge_bases.c.created_at,
+    ).where(_ATTACHED),
 ).order_by("created_at", "id")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyBase:
-    """A knowledge base that is attached to a session."""
+    """A knowledge base that is attached to a session. `documents` is the number of those that may be searched."""
 
     id: str
     name: str
     version: int
+    documents: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +227,7 @@ def searched_in(connection: Connection, conversation_id: int) -> tuple[tuple[Rea
     rows = connection.execute(_SEARCHED, {"conversation": conversation_id}).all()
     return (
         tuple(ReadyDocument(row.id, row.name) for row in rows if row.version is None),
-        tuple(ReadyBase(row.id, row.name, row.version) for row in rows if row.version is not None),
+        tuple(ReadyBase(row.id, row.name, row.version, row.documents) for row in rows if row.version is not None),
     )
 
 

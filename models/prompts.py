@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from models.document_names import listed
+from models.knowledge_bases import ReadyBase
 from models.passages import Passage
 from models.turns import Attachment
 from utils.errors import Language
@@ -31,6 +32,7 @@ passages marked as weak are no answer unless they really hold it.""",
 }
 DOCUMENT_NAMES: dict[Language, str] = {"en": "Documents of this conversation:", "zh": "本次对话的文档："}
 BASE_NAMES: dict[Language, str] = {"en": "Knowledge bases that are searched too:", "zh": "同时检索的知识库："}
+BASE_SIZE: dict[Language, str] = {"en": "{} ({} documents)", "zh": "{}（{} 份文档）"}
 
 # What the search says of what it did not find.
 NOT_THERE: dict[Language, str] = {
@@ -87,20 +89,21 @@ def system_prompt(own: str, library: str = "", context: str = "") -> str:
     return "\n\n".join(part for part in (own, AGENT, library, context) if part)
 
 
-def library_block(documents: Sequence[str], bases: Sequence[str], language: Language) -> str:
-    """What a model is told of documents and knowledge bases, by their names; empty when there are none."""
-    lists = ((DOCUMENT_NAMES, documents), (BASE_NAMES, bases))
+def library_block(documents: Sequence[str], bases: Sequence[ReadyBase], language: Language) -> str:
+    """What a model is told of documents, by their names, and of knowledge bases; empty when there are none."""
+    sizes = [BASE_SIZE[language].format(base.name, base.documents) for base in bases]
+    lists = ((DOCUMENT_NAMES, documents), (BASE_NAMES, sizes))
     parts = [f"{heads[language]}\n{listed(names, language)}" for heads, names in lists if names]
     return "\n".join([*parts, DOCUMENTS[language]]) if parts else ""
 
 
 def read_document_names(system: str) -> list[str]:
     """The names of documents in a system message that holds a `library_block`."""
-    for head in DOCUMENT_NAMES.values():
-        _, found, after = system.rpartition(f"{head}\n")
-        if found:
-            return [line.removeprefix("- ") for line in takewhile(lambda line: line.startswith("- "), after.splitlines())]
-    return []
+    heads = [f"{head}\n" for head in DOCUMENT_NAMES.values()]
+    last = max(heads, key=system.rfind)  # the session's own prompt, which stands above, may say the same
+    _, _, after = system.rpartition(last)
+    lines = after.splitlines() if last in system else []
+    return [line.removeprefix("- ") for line in takewhile(lambda line: line.startswith("- "), lines)]
 
 
 def place(filename: str, page: int | None, language: Language) -> str:

@@ -155,7 +155,7 @@ class Generation:
         """Gathers the messages for the model, as many as fit into its window."""
         settings, language = self.shop.settings, language_of(question["content"])
         names = [document.filename for document in documents]
-        library = library_block(names, [base.name for base in bases], language)
+        library = library_block(names, bases, language)
         system = system_prompt(own_prompt, library, self.turn.context)
         fixed = estimate_tokens(system + question["content"])
         shown = fit(turns, int(settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)

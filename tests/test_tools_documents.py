@@ -10,7 +10,7 @@ from models.conversations import ReadyDocument
 from models.document_names import named
 from models.knowledge_bases import ReadyBase
 from models.passages import Passage
-from models.prompts import NOT_THERE, WEAK, WEAK_DOCUMENT, WEAK_QUERY
+from models.prompts import NOT_THERE, WEAK, WEAK_DOCUMENT, WEAK_QUERY, library_block, read_document_names
 from services.tools import describe_documents, read_document, search_documents
 from utils.settings import Settings
 
@@ -247,3 +247,21 @@ def test_a_summary_gives_the_central_sentences_of_each_page() -> None:
     assert [passage.page for passage in output.passages] == [1, 2]
     assert all(len(passage.text) <= 600 and passage.quote in pages[n] for n, passage in enumerate(output.passages))
     assert "central sentences" in output.text
+
+
+def test_a_model_is_told_the_names_of_documents_and_the_sizes_of_bases() -> None:
+    names = [f"文件{n}.txt" for n in range(3_000)]
+    block = library_block(names, [ReadyBase("b", "规章", 1, 1_204)], "zh")
+    assert "- 文件0.txt\n- 文件1.txt\n" in block and "- 规章（1204 份文档）" in block
+    assert len(block) < 2_500 and "另外 2" in block
+    english = library_block([], [ReadyBase("b", "Rules", 1, 3)], "en")
+    assert "- Rules (3 documents)\nUse search_documents" in english
+    assert library_block([], [], "en") == ""
+
+
+def test_the_names_that_a_model_is_told_can_be_read_back() -> None:
+    own = "Documents of this conversation:\n- 旧.pdf"
+    for language in ("en", "zh"):
+        block = library_block(["a, b.pdf", "员工手册.pdf"], [ReadyBase("b", "规章", 1)], language)
+        assert read_document_names(f"{own}\n\n{block}") == (["a, b.pdf", "员工手册.pdf"])
+    assert read_document_names("You are helpful.") == []
