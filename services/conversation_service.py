@@ -149,6 +149,7 @@ def from_memory(turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             shown.append({**message, **_UNKNOWN, "siblings": [id]})
         shown[-2]["attachments"] = known
         shown[-1]["tool_calls"] = _tool_calls(said)
+        shown[-1]["sources"] = turn.get("sources", [])
     return shown
 
 

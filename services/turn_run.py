@@ -51,7 +51,7 @@ class TurnRun:
             if not opened.conversation.temporary:
                 await self._store(status, said, answer)
             ending = self.outlet.ending(answer, error)
-            committed = await self._commit(lease, opened, rebuilt, [question, *said])
+            committed = await self._commit(lease, opened, rebuilt, [question, *said], answer)
         finally:
             del self.shop.running[lease.token]
             self.shop.stopping.discard(lease.token)
@@ -102,11 +102,23 @@ class TurnRun:
         await self.shop.write(turn_records.close_turn, self.answer_id, status, values)
 
     async def _commit(
-        self, lease: Lease, opened: OpenedTurn, rebuilt: list[dict[str, Any]] | None, messages: list[dict[str, Any]]
+        self,
+        lease: Lease,
+        opened: OpenedTurn,
+        rebuilt: list[dict[str, Any]] | None,
+        messages: list[dict[str, Any]],
+        answer: Answer,
     ) -> bool:
         """Writes the memory and the last events, and frees the lock; False when the lock may still be held."""
-        turn = {"seq": opened.seq, "ids": [*self.turn.message_ids, self.turn.client_id], "messages": messages}
-        prompt = self._own_prompt(lease, opened) if opened.conversation.temporary else ""
+        turn: dict[str, Any] = {
+            "seq": opened.seq,
+            "ids": [*self.turn.message_ids, self.turn.client_id],
+            "messages": messages,
+        }
+        prompt = ""
+        if opened.conversation.temporary:  # whose history is the memory
+            prompt = self._own_prompt(lease, opened)
+            turn["sources"] = [asdict(source) for source in answer.sources]
         outgoing, streams = self.outlet.outgoing, self.shop.streams
         assert outgoing is not None  # noqa: S101 (a turn of a session has one)
         count = len(outgoing.waiting)
