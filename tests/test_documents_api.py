@@ -1,7 +1,9 @@
 """Documents and pictures over HTTP, from upload to the answer that cites them."""
 
+import contextlib
 import json
 import re
+import sqlite3
 import uuid
 from typing import Any
 
@@ -242,7 +244,7 @@ def test_a_picture_without_a_vision_model_gives_its_text_and_says_so(offline_ser
 
 
 def test_a_temporary_session_ends_with_its_documents(make_server: MakeServer, session: str) -> None:
-    server = make_server(ingest=True, MEMORY_TTL_SECONDS="2")
+    server = make_server(ingest=True)
     response = server.api.post(
         "chat_with_file",
         data={"session_id": session, "message": "说了什么？", "temporary": "true"},
@@ -250,6 +252,8 @@ def test_a_temporary_session_ends_with_its_documents(make_server: MakeServer, se
     )
     assert "绝密计划" in response.json()["response"]
     document_id = response.json()["document"]["id"]
+    with contextlib.closing(sqlite3.connect(server.data / "chat.db", timeout=20)) as database, database:
+        database.execute("UPDATE conversations SET expires_at = '2020-01-01' WHERE session_id = ?", (session,))
     assert wait_for_404(server.api, f"documents/{document_id}")
     assert server.api.get("documents", params={"session_id": session}).status_code == 404
 
