@@ -70,16 +70,16 @@ class DocumentWork:
 
     def discard_all(self, gone: Sequence[Document]) -> None:
         """Removes what is left of documents whose rows are gone."""
-        searchable = [document for document in gone if document.searchable]
+        finished = [document for document in gone if document.finished]
         for document in gone:
-            if not document.searchable:
+            if not document.finished:
                 self._discard(document)
         try:
-            self.retrieval.forget([document.id for document in searchable])
+            self.retrieval.forget([document.id for document in finished])
         except StoreUnavailable as error:
-            log.warning("%d documents are removed later: %s", len(searchable), error)
+            log.warning("%d documents are removed later: %s", len(finished), error)
             return
-        for document in searchable:
+        for document in finished:
             files.remove(self._folder(document))
 
     def _discard(self, document: Document) -> None:
