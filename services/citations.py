@@ -46,13 +46,14 @@ class Quote(NamedTuple):
 def sources_of(text: str, citations: Sequence[Citation], passages: Sequence[Passage]) -> tuple[Source, ...]:
     """The passages that an answer cites, by first citation; when it cites none, the first that it was given, not cited.
 
-    Passage `n` of `passages` is what the marker `[n]` names; their texts stand in their documents (see `grounding`).
+    Passage `n` of `passages` is what the marker `[n]` names; their texts stand in their documents (see `grounding`). Weak
+    ones, which the search took for no answer, are named only when they are cited.
     """
     cited: dict[int, list[int]] = {}
     for number, start in citations:
         cited.setdefault(number, []).append(start)
     if not cited:
-        unique = {place_of(passage): passage for passage in reversed(passages)}
+        unique = {place_of(passage): passage for passage in reversed(passages) if not passage.weak}
         return tuple(_source(passage, None, []) for passage in [*reversed(unique.values())][:UNCITED])
     return tuple(
         _source(passages[number - 1], number, [claim_at(text, start) for start in starts[:CLAIMS]])

@@ -126,7 +126,10 @@ def test_parts_of_a_document_without_pages_are_read(asked) -> None:
 def test_a_model_is_told_that_nothing_fits(asked, scripted: Upstream) -> None:
     events = asked("search_documents", {"query": "How far is Mars from the Sun?"}, "Mars?", "The documents do not say.")
     assert data(events, "tool_result")["result"].startswith(WEAK["en"])
-    assert not any(source["cited"] for source in data(events, "sources")["sources"])
+    assert "[1] " in data(events, "tool_result")["result"]  # the nearest ones are shown, and may be cited
+    assert events[-1]["data"]["sources"] == []
+    cited = asked("search_documents", {"query": "How far is Mars from the Sun?"}, "Mars?", "As [1] says.")
+    assert [source["cited"] for source in data(cited, "sources")["sources"]] == [True]
 
 
 def test_a_name_that_there_is_not_is_answered_with_the_names(asked) -> None:
@@ -204,7 +207,7 @@ def test_without_a_model_two_documents_are_compared(offline_server: Server, offl
     ("question", "words"),
     [
         ("珠穆朗玛峰的海拔是多少米？", "文档中没有找到相关内容"),
-        ("Which enzyme unwinds the helix during replication?", "The documents do not say"),
+        ("How far is Mars from the Sun?", "The documents do not say"),
     ],
 )
 def test_without_a_model_it_is_said_that_the_documents_do_not_answer(
@@ -212,4 +215,5 @@ def test_without_a_model_it_is_said_that_the_documents_do_not_answer(
 ) -> None:
     answer = offline(offline_server, offline_session, question)
     assert words in answer["response"]
-    assert "> " not in answer["response"] and answer["sources"] == []
+    assert "> " not in answer["response"] and "[1]" not in answer["response"]
+    assert answer["sources"] == [] and answer["tool_calls"][0]["result"].startswith(tuple(WEAK.values()))
