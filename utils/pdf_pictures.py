@@ -137,8 +137,9 @@ def render(page: Any, picture: Found) -> Any:
 
     upright = picture.matrix.rotate(page.get_rotation())
     left, bottom, right, top = upright.on_rect(0, 0, 1, 1)
-    pixels = min(picture.width * picture.height, MAX_PIXELS)
-    scale = (pixels / ((right - left) * (top - bottom))) ** 0.5
+    sides, pixels = sorted((right - left, top - bottom)), sorted((picture.width, picture.height))
+    finest = max(pixels[0] / sides[0], pixels[1] / sides[1])
+    scale = min(finest, (MAX_PIXELS / (sides[0] * sides[1])) ** 0.5)
     before = _matrix(picture.item)
     pdfium.FPDFPageObj_SetMatrix(picture.item, upright.scale(scale, scale))
     try:

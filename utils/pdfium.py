@@ -220,7 +220,7 @@ def _read(page: Any) -> dict[str, Any]:
     covered = 0.0
     if len(text) < FEW_CHARS:
         pictures = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)
-        boxes = [picture.get_bounds() for picture in islice(pictures, MAX_PICTURES)]
+        boxes = {picture.get_bounds() for picture in islice(pictures, MAX_PICTURES)}
         width, height = page.get_size()
         covered = sum((right - left) * (top - bottom) for left, bottom, right, top in boxes) / max(width * height, 1)
     return {"text": text, "pictures": covered}
