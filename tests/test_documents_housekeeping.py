@@ -10,10 +10,12 @@ from sqlalchemy import insert
 
 from fakes import documents as make
 from fixtures.ingestion import Product
-from models import conversations
+from models import conversations, knowledge_bases
 from models.database import conversations as conversation_rows
 from models.database import documents as document_rows
+from models.database import knowledge_bases as base_rows
 from models.database import messages, now
+from models.documents import Document
 from models.turns import Attachment
 from services.housekeeping import ABANDONED_SECONDS, Housekeeper
 
@@ -57,6 +59,38 @@ def test_folder_without_its_conversation_goes_whole(idle_product: Product, house
     age(idle_product.folder(lost).parent)
     housekeeper.sweep_folders()
     assert not idle_product.folder(lost).parent.exists()
+
+
+def in_base(product: Product, base: str) -> Document:
+    knowledge_bases.create(product.database, "local", base, "人事制度")
+    (document,) = product.documents.accept_for_base(base, [(io.BytesIO(TEXT.encode()), "一.txt")])
+    return document
+
+
+def test_what_is_left_of_a_knowledge_base_goes(idle_product: Product, housekeeper: Housekeeper) -> None:
+    lost, orphan, kept = (in_base(idle_product, f"kb_{n}") for n in range(3))
+    with idle_product.database.write() as connection:
+        connection.execute(base_rows.delete().where(base_rows.c.id == lost.holder))
+        connection.execute(document_rows.delete().where(document_rows.c.id == orphan.id))
+    for document in (lost, orphan, kept):
+        age(idle_product.folder(document))
+        age(idle_product.folder(document).parent)
+    strange = idle_product.settings.UPLOAD_DIR / "somebody's own"
+    strange.mkdir()
+    age(strange)
+    housekeeper.sweep_folders()
+    assert not idle_product.folder(lost).parent.exists()
+    assert not idle_product.folder(orphan).exists() and idle_product.folder(orphan).parent.exists()
+    assert idle_product.folder(kept).exists() and strange.exists()
+
+
+def test_a_document_of_a_base_whose_job_is_lost_is_queued_again(idle_product: Product, housekeeper: Housekeeper) -> None:
+    document = in_base(idle_product, "kb_1")
+    idle_product.documents.work.jobs.stop(document.id)
+    with idle_product.database.write() as connection:
+        connection.execute(document_rows.update().values(updated_at=now().replace(year=2020)))
+    housekeeper.requeue()
+    assert idle_product.documents.work.jobs.live() == {document.id}
 
 
 def test_vectors_of_a_document_without_its_row_go_with_its_folder(product: Product) -> None:

@@ -17,7 +17,7 @@ from models.documents import Document
 from models.turns import SessionKey
 from services.document_service import DocumentService
 from services.housekeeping import Housekeeper
-from utils.errors import DocumentUnreadable, NotFound, TooLarge, UnsupportedType
+from utils.errors import DocumentCancelled, DocumentUnreadable, NotFound, TooLarge, UnsupportedType
 from utils.settings import Settings
 
 TEXT = "预算为三十万元。"
@@ -87,6 +87,18 @@ def test_search_takes_only_the_documents_that_are_named(product: Product) -> Non
     first, second = (product.finished(product.upload(key, f"{TEXT}{n}", f"{n}.txt")) for n in "一二")
     assert {hit.document_id for hit in product.documents.search(key, "预算", 5)} == {first.id, second.id}
     assert {hit.document_id for hit in product.documents.search(key, "预算", 5, [second.id])} == {second.id}
+
+
+def test_a_queued_document_that_is_cancelled_leaves_its_queue_until_it_is_retried(idle_product: Product) -> None:
+    document = idle_product.upload(idle_product.key(), TEXT, "预算.txt")
+    with pytest.raises(NotFound):
+        idle_product.documents.cancel("anna", document.id)
+    assert isinstance(idle_product.documents.cancel("local", document.id).failure, DocumentCancelled)
+    assert idle_product.documents.work.jobs.live() == set()
+    with pytest.raises(NotFound):
+        idle_product.documents.retry("anna", document.id)
+    assert idle_product.documents.retry("local", document.id).status == "queued"
+    assert idle_product.documents.work.jobs.live() == {document.id}
 
 
 def test_deleted_document_is_gone_and_not_read(idle_product: Product) -> None:
