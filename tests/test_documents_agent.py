@@ -217,3 +217,44 @@ def test_without_a_model_it_is_said_that_the_documents_do_not_answer(
     assert words in answer["response"]
     assert "> " not in answer["response"] and "[1]" not in answer["response"]
     assert answer["sources"] == [] and answer["tool_calls"][0]["result"].startswith(tuple(WEAK.values()))
+
+
+def long_page(topic: str) -> str:
+    return "\n".join(f"{topic}事项由第{line}组在每月{line}日之前办理，并报主管部门备案。" for line in range(1, 31))
+
+
+@pytest.fixture(scope="module")
+def with_base(offline_server: Server) -> str:
+    """A session without files of its own, and a knowledge base with two."""
+    api = offline_server.api
+    base, session = api.post("knowledge_bases", json={"name": "制度库"}).json()["id"], f"agent:{uuid.uuid4()}"
+    files = [
+        ("file", ("差旅制度.md", "# 差旅制度\n\n出差住宿标准为每晚四百元。".encode())),
+        ("file", ("流程.pdf", chinese_pdf([long_page(topic) for topic in ("采购", "报销", "培训")]))),
+    ]
+    for document in api.post(f"knowledge_bases/{base}/documents", files=files).json()["documents"]:
+        with api.stream("GET", f"documents/{document['id']}/events") as response:
+            states = [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line.startswith("data: ")]
+        assert states[-1]["status"] == "ready", states[-1]
+    assert api.put(f"sessions/{session}/knowledge_bases/{base}").is_success
+    return session
+
+
+def test_documents_of_a_knowledge_base_are_searched_described_and_read_too(offline_server: Server, with_base: str) -> None:
+    found = offline(offline_server, with_base, "出差住宿标准是多少？")
+    assert "每晚四百元" in found["response"] and found["sources"][0]["filename"] == "差旅制度.md"
+    alone = offline(offline_server, with_base, "差旅制度.md 规定的住宿标准是多少？")
+    assert alone["tool_calls"][0]["args"]["documents"] == ["差旅制度.md"] and "每晚四百元" in alone["response"]
+    told = offline(offline_server, with_base, "这些文件讲什么？")
+    assert "差旅制度.md" in told["response"] and "流程.pdf（共 3 页）" in told["response"]
+
+
+def test_a_long_page_is_condensed_to_sentences_that_stand_on_it(offline_server: Server, with_base: str) -> None:
+    answer = offline(offline_server, with_base, "总结 流程.pdf 第2到3页")
+    said = [line.removeprefix("> ") for line in answer["response"].splitlines() if line.startswith("> ") and "—" not in line]
+    sentences = [part for line in said for part in line.split("。") if part]
+    page = long_page("报销") + long_page("培训")
+    assert sentences and all(sentence in page.replace("\n", "") for sentence in sentences)
+    assert len("".join(sentences)) < len(page) / 1.3
+    assert [(source["page"], source["cited"]) for source in answer["sources"]] == [(2, True), (3, True)]
+    assert all(source["quote"] in page for source in answer["sources"])
