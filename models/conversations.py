@@ -7,7 +7,7 @@ from typing import cast
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from models.branches import count_shown, switch
-from models.database import Database, conversations, documents, messages, now, owners, retried
+from models.database import Database, conversations, messages, now, owners, retried
 from models.turns import SessionKey
 from utils.errors import NotFound
 
@@ -20,11 +20,6 @@ _FIND = select(conversations).where(
     or_(conversations.c.expires_at.is_(None), conversations.c.expires_at > bindparam("present")),
 )
 _FIND_LOCKED = _FIND.with_for_update()
-_READY = (
-    select(documents.c.id, documents.c.filename)
-    .where(documents.c.conversation_id == bindparam("conversation"), documents.c.status.in_(("ready", "partial")))
-    .order_by(documents.c.created_at)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +92,6 @@ def create_in(connection: Connection, key: SessionKey, temporary_for: float | No
     )
     (row_id,) = cast("tuple[int]", result.inserted_primary_key)
     return Conversation(row_id, key, "", "", temporary_for is not None, 0, 0)
-
-
-def ready_documents(database: Database, key: SessionKey) -> tuple[ReadyDocument, ...]:
-    """The documents of a session that may be searched, oldest first. Raises NotFound."""
-    with database.read() as connection:
-        conversation = find_in(connection, key)
-        if conversation is None:
-            raise NotFound(what="session")
-        return ready_documents_in(connection, conversation.id)
-
-
-def ready_documents_in(connection: Connection, conversation_id: int) -> tuple[ReadyDocument, ...]:
-    return tuple(
-        ReadyDocument(row.id, row.filename) for row in connection.execute(_READY, {"conversation": conversation_id})
-    )
 
 
 @retried
