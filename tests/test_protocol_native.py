@@ -22,7 +22,7 @@ from models.events import (
 from services.protocols import native
 from utils.errors import Language, UpstreamTimeout
 
-SOURCE = Source("doc_1", "报告.pdf", 13, "年假为十五天。", 0.9)
+SOURCE = Source("doc_1", "报告.pdf", 13, "年假为十五天。", 0.9, number=2, start=70, end=77)
 ANSWER = Answer(
     session_id="s:1",
     message_id="msg_1",
@@ -90,6 +90,9 @@ def test_a_turn_as_one_object() -> None:
                 "quote": "年假为十五天。",
                 "score": 0.9,
                 "cited": True,
+                "number": 2,
+                "start": 70,
+                "end": 77,
             }
         ],
         "tool_calls": [
