@@ -9,6 +9,7 @@ from models.passages import TextChunk
 from services.blocks import Block, blocks, is_list_item
 from services.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, parts, stripped, width
 from services.outlines import Heading, Outline, is_marked, is_numbered
+from services.running_heads import without_page_number
 from services.tables import is_row
 from utils.loaders import Page
 
@@ -18,6 +19,8 @@ ATOM_WIDTH = 4 * CHUNK_WIDTH  # a table row or a line of code is only cut when i
 PASSAGE_WIDTH = 400  # what is embedded and quoted: a few sentences
 WHOLE_LINES = 0.6  # of the lines of a paragraph end something; they are no sentences that are broken at the margin
 SHORT_LINE = 0.6  # of the widest line; a narrower one was not broken at the margin
+TITLE_LINES = 3  # the title is one of the first, as a page number may be above it
+TITLE_CHARS = 100
 
 _TITLE = re.compile(r".{0,59}[^。！？；：，、.!?;:,…]")
 _END = re.compile(r"[.。！？!?;；:：…{}()\]）】>，,*]$")
@@ -62,7 +65,7 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
                     start=offset + start,
                     end=offset + end,
                     page=page.number,
-                    heading=_common_path([piece.path for piece in group]),
+                    heading=_common_path(group),
                     context=group[0].header,
                 )
             )
@@ -77,12 +80,18 @@ def passages(text: str) -> list[Span]:
 
 def _title(text: str) -> str:
     """The first line of a document, which stands above all headings unless it is marked otherwise or is a sentence."""
-    first, _, rest = text.strip().partition("\n")
-    named = _TITLE.fullmatch(first.strip()) and not (is_list_item(first) or is_marked(first) or is_row(first))
-    return first.strip() if rest and named and not is_numbered(first) else ""
+    lines = text.strip().split("\n", TITLE_LINES)
+    titles = [without_page_number(line[:TITLE_CHARS].strip()) for line in lines]
+    at = next((number for number, title in enumerate(titles[:TITLE_LINES]) if title), len(lines))
+    if at + 1 >= len(lines) or is_row(lines[at]):
+        return ""
+    named = _TITLE.fullmatch(titles[at]) and not (is_list_item(titles[at]) or is_marked(titles[at]))
+    return titles[at] if named and not is_numbered(titles[at]) else ""
 
 
-def _common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _common_path(group: Sequence[_Piece]) -> tuple[str, ...]:
+    """The headings above all of a chunk that is not a heading itself."""
+    paths = [piece.path for piece in group if not piece.heading] or [group[-1].path]
     same = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
     return tuple(titles[0] for titles in same)
 
@@ -92,9 +101,12 @@ def _pieces(text: str, found: Sequence[Block], outline: Outline) -> Iterator[_Pi
         if block.heading:
             outline.enter(block.heading)
         cuts, wide = _cuts(text, block)
+        heading = (
+            block.kind == "heading" or text[block.start : min(block.end, block.start + TITLE_CHARS)].strip() in outline.path
+        )
         for part in cut(text, block.start, block.end, CHUNK_WIDTH, cuts, wide):
             header = "" if part.start == block.start and not block.goes_on else block.head
-            yield _Piece(*part, outline.path, block.kind == "heading", header)
+            yield _Piece(*part, outline.path, heading, header)
 
 
 def _cuts(text: str, block: Block) -> tuple[Cuts, int]:

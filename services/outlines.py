@@ -31,7 +31,7 @@ _BELOW_DECIMALS: dict[Kind, int] = {"一、": 18, "（一）": 19}  # where the 
 _MARKDOWN = re.compile(r"(#{1,6})\s+(\S.*)")
 _DIVISION = re.compile(
     rf"第\s?([\d{CHINESE}]{{1,6}})\s?(?:(?P<part>[编編篇卷]|部分)|(?P<chapter>章)|(?P<section>[节節])|(?P<article>[条條]))"
-    r"(?:[\s:：、.]+|$|(?<=[章节節])(?![的中里内和与及或所已课點点、，,]))(?P<title>.*)"
+    r"(?:[\s:：、.]+|$|(?<=[章节節])(?![的中里内和与及或所已课是为有对第、，,]|[规規]定))(?P<title>.*)"
 )
 _ENGLISH = re.compile(
     r"(?:(?P<part>P(?:art|ART))|(?P<chapter>C(?:hapter|HAPTER)|A(?:ppendix|PPENDIX|nnex|NNEX))|(?P<section>S(?:ection|ECTION))"
@@ -158,10 +158,10 @@ def _is_title(text: str, kind: Kind) -> bool:
 
 
 def _runs(candidates: Sequence[_Candidate]) -> Iterator[list[_Candidate]]:
-    """Candidates that stand right below one another."""
+    """Candidates that stand right below one another on a page."""
     run: list[_Candidate] = []
     for candidate in candidates:
-        if run and candidate.number != run[-1].number + 1:
+        if run and (candidate.number != run[-1].number + 1 or candidate.line.place[0] != run[-1].line.place[0]):
             yield run
             run = []
         run.append(candidate)

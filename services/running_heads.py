@@ -25,8 +25,9 @@ IN_STEP = 0.75  # of the numbers must count with the pages; pages may be missing
 Edge = Literal["top", "bottom"]
 
 _LABEL = re.compile(  # Page 3 of 20, p. 3, 第 3 页 共 20 页, 第三页
-    r"(?:page|pages|pg\.?|p\.|seite)\s*(\d+)(?:\s*(?:of|/|von|共)\s*\d+)?"
-    rf"|第\s*([\d{CHINESE}]+)\s*[页頁](?:[\s/,，、(（]*[共总總]\s*[\d{CHINESE}]+\s*[页頁][)）]?)?"
+    r"\b(?:pages?|pg\.?|p\.|seite)\s*(\d+)(?:\s*(?:of|/|von|共)\s*\d+)?"
+    rf"|第\s*([\d{CHINESE}]+)\s*[页頁](?:[\s/,，、(（]*[共总總]\s*[\d{CHINESE}]+\s*[页頁][)）]?)?",
+    re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-–—·•~|/\[(\s]*(\d{1,5}|[ivxl]{1,6})(?:\s*/\s*\d{1,5})?[-–—·•~|/\])\s]*")  # the whole line: - 3 -
 _FIRST = re.compile(r"(\d{1,5})\s*[-–—·•|/]?\s+(?=\S)")
@@ -71,6 +72,11 @@ def bodies(pages: Sequence[Page]) -> list[Span]:
             end = line.start
         spans.append(Span(min(start, end), end))
     return spans
+
+
+def without_page_number(line: str) -> str:
+    """A line without what only says which page it stands on: Page 3 of 20, - 3 -."""
+    return "" if _NUMBER.fullmatch(line.lower()) else _LABEL.sub("", line).strip()
 
 
 def _edge(text: str, edge: Edge) -> list[_Line]:

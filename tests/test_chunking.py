@@ -1,5 +1,6 @@
 """Chunks: together the whole text, cut where a reader would cut, each with its page and its headings."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,9 @@ from utils.loaders import Page
 
 ZH = "本合同自双方签字之日起生效。甲方应当在三十日内付款；乙方应当在收到款项后发货！逾期怎么办？按日支付违约金……"
 EN = "The agreement takes effect when both parties sign it. Payment is due within 30 days! What if it is late? See Fig. 3. "
+
+
+NO_LETTERS = re.compile(r"[\W\d_]")
 
 
 def pages(*texts: str, numbered: bool = True) -> list[Page]:
@@ -35,14 +39,25 @@ def assert_faithful(given_pages: Sequence[Page]) -> None:
         left_out.append((text[at : part.start], at))
         at = part.end
     for between, place in [*left_out, (text[at:], at)]:
-        for line in between.split():
-            assert line in text[:place], "a line is left out that stands nowhere else"
+        for line in between.split():  # pages are counted
+            assert NO_LETTERS.sub("", line) in NO_LETTERS.sub("", text[:place]), "what is left out stands nowhere else"
 
 
 LINES = st.sampled_from(
     [
         *("# 第一章 总则", "## Payment", "### 空", "", "", "| 名称 | 数量 |", "| 螺丝 | 12 |", "- 第一项", "1. One", "```"),
         *("x = 1  # 不是标题", ZH, EN, ZH * 30, EN * 20, "无标点" * 500, "a" * 3_000, "\u3000", "𠮷野家😀。"),
+        *(
+            "第三章 休假",
+            "3.1 Results",
+            "一、总则",
+            "- 3 -",
+            "~~~",
+            "| --- | --- |",
+            "名称\t数量",
+            "1 螺丝 12 3.5",
+            "（一）范围",
+        ),
         "|" + "很长的单元格 " * 900 + "|",
     ]
 )
@@ -57,6 +72,22 @@ def test_chunks_of_any_text_hold_all_of_it_at_the_right_place(texts: list[str]) 
         joined = [part.text[span.start : span.end] for span in passages(part.text)]
         assert "".join("".join(joined).split()) == "".join(part.text.split())
         assert all(width(passage) <= PASSAGE_WIDTH + 1 for passage in joined)
+
+
+EDGES = st.sampled_from(["", "工程规范", "第 {n} 页 共 9 页", "- {n} -", "# 标题", "| a | b |", "工程规范\n{n}"])
+
+
+@settings(deadline=None)
+@given(EDGES, EDGES, st.lists(st.lists(LINES, max_size=5).map("\n".join), min_size=3, max_size=7))
+def test_of_what_comes_again_on_every_page_nothing_is_lost(top: str, bottom: str, texts: list[str]) -> None:
+    assert_faithful(pages(*(f"{top}\n{text}\n{bottom}".replace("{n}", str(n)) for n, text in enumerate(texts, 1))))
+
+
+def test_headers_and_footers_are_in_one_chunk_only() -> None:
+    given_pages = pages(*(f"ACME 工程规范\n{n}号正文。{ZH * 9}\n第 {n} 页 共 30 页" for n in range(1, 31)))
+    found = chunk(given_pages)
+    assert sum("ACME" in part.text for part in found) == sum("共 30 页" in part.text for part in found) == 1
+    assert {part.page for part in found if "号正文" in part.text} == set(range(1, 31))
 
 
 def test_text_without_a_place_to_cut_is_cut_by_its_width() -> None:
@@ -125,7 +156,7 @@ def test_abbreviations_and_numbers_do_not_end_a_sentence() -> None:
 def test_chunks_know_the_headings_above_them_and_start_with_their_own() -> None:
     text = f"# 员工手册\n\n## 假期\n\n{ZH * 8}\n\n### 年假\n\n{ZH * 8}\n\n## 报销\n\n{ZH * 8}"
     found = {part.heading: part.text for part in chunks_of(text)}
-    assert list(found) == [("员工手册",), ("员工手册", "假期", "年假"), ("员工手册", "报销")]
+    assert list(found) == [("员工手册", "假期"), ("员工手册", "假期", "年假"), ("员工手册", "报销")]
     assert found[("员工手册", "报销")].startswith("## 报销\n")
 
 
@@ -184,6 +215,78 @@ def test_rows_of_a_table_stay_whole_and_know_the_head_of_their_table(head: str, 
     assert all(span.end - span.start > 20 for part in others for span in passages(part.text))
 
 
+HEADS = {
+    "marked": "| 名称 | 数量 |\n| --- | --- |",
+    "plain": "| 名称 | 数量 |",
+    "two lines": "| 零件 | 数量 |  |\n| --- | --- | --- |\n|  | 一季度 | 二季度 |",
+    "two lines without a mark": "| 零件 | 数量 | 数量 |\n| 名称 | 一季度 | 二季度 |",
+    "tabs": "名称\t数量",
+    "words": "序号 名称 数量 单价",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_table_that_goes_on_over_pages_keeps_its_head(kind: str) -> None:
+    head = HEADS[kind]
+    cells = {"tabs": "零件{n}\t{n}", "words": "{n} 零件{n} {n}0 1.{n}", "two lines": "| 零件{n} | {n} | {n} |"}
+    row = cells.get(kind.removesuffix(" without a mark"), "| 零件{n} | {n} |")
+    rows = [row.format(n=n) for n in range(240)]
+    tops = [f"库存如下：\n\n{head}", "", "", ""]
+    parts = [(top + "\n" + "\n".join(rows[60 * n : 60 * n + 60])).strip("\n") for n, top in enumerate(tops)]
+    found = [part for part in chunk(pages(*parts, "第二章 其他\n正文在此。")) if "零件" in part.text]
+    assert len({part.page for part in found}) == 4
+    assert [part.context for part in found if head not in part.text] == [head] * (len(found) - 1)
+    assert "\n".join(part.text for part in found).splitlines()[-240:] == rows
+
+
+@pytest.mark.parametrize(
+    "second",
+    ["## 出库\n\n| 甲 | 1 |", "出库如下：\n\n| 甲 | 1 |", "| 甲 | 1 | 2 |", "| 名称 | 价格 |\n| --- | --- |\n| 甲 | 1 |"],
+    ids=["heading", "text", "more columns", "a head of its own"],
+)
+def test_another_table_on_the_next_page_has_not_the_head_of_the_first(second: str) -> None:
+    found = chunk(pages("| 名称 | 数量 |\n| --- | --- |\n| 螺丝 | 12 |", second))
+    assert [part.context for part in found] == ["", ""]
+
+
+def test_a_head_that_is_printed_again_on_each_page_is_enough() -> None:
+    rows = "\n".join(f"| 零件{n} | {n} |" for n in range(9))
+    found = chunk(pages(*[f"| 名称 | 数量 |\n{rows}"] * 4))
+    assert [(part.text.startswith("| 名称 | 数量 |"), part.context) for part in found] == [(True, "")] * 4
+
+
+def test_a_first_row_of_data_is_no_second_line_of_the_head() -> None:
+    rows = "\n".join(f"| 方案{n} | 便宜 |  |" for n in range(90))
+    head = "|  | 优点 | 缺点 |\n| --- | --- | --- |"
+    assert {part.context for part in chunks_of(f"{head}\n{rows}")[1:]} == {head}
+
+
+def test_items_of_a_list_stay_whole_and_wide_ones_are_cut_behind_sentences() -> None:
+    marks = ["- ", "（{n}）", "{n}. ", "• ", "① ", "{n}）", "(a) ", "第{n}条 "]
+    items = [mark.format(n=n) + "须经两级审批。逾期不予受理。" * (n % 4 + 1) for n in range(1, 30) for mark in marks]
+    assert [line for part in chunks_of("\n".join(items)) for line in part.text.splitlines()] == items
+    wide = chunks_of("- " + ZH * 30)
+    assert len(wide) > 1 and all(part.text.endswith(("。", "；", "！", "？", "……")) for part in wide)
+
+
+def test_lines_that_are_no_sentences_stay_whole() -> None:
+    lines = [f"const rate_{n} = compute(base, {n}); // applies. It is checked; see below!" for n in range(90)]
+    assert [line for part in chunks_of("\n".join(lines)) for line in part.text.splitlines()] == lines
+
+
+def test_code_goes_on_over_a_page() -> None:
+    lines = [f"print({n})  # 注释。第二句。" for n in range(150)]
+    first, second = "\n".join(lines[:70]), "\n".join(["# 不是标题", *lines[70:]])
+    found = chunk(pages(f"# 说明\n\n```python\n{first}", f"{second}\n```\n# 结语\n\n{ZH * 9}"))
+    assert {part.heading for part in found} == {("说明",), ("结语",)}
+    assert [line for part in found for line in part.text.splitlines() if line.startswith("print")] == lines
+
+
+def test_a_fence_that_is_never_closed_is_none() -> None:
+    found = chunk(pages(f"闲谈。\n~~~ 哈哈 ~~~\n{ZH * 9}", f"# 第二章\n\n{ZH * 9}"))
+    assert found[-1].heading == ("第二章",)
+
+
 def test_lines_of_code_stay_whole_and_are_no_headings() -> None:
     lines = [f"total_{n} = compute(total_{n - 1}, rate=0.{n})  # 累计" for n in range(120)]
     parts = chunks_of("\n".join(["# 说明", "```python", "# 注释", *lines, "```"]))
@@ -210,6 +313,12 @@ HOSTILE = [
     "。" + "”" * 300_000,
     "|" * 300_000 + "x",
     "#" * 300_000,
+    "```\n~~~ x\n" * 20_000,
+    "1\n" * 50_000,
+    "1.1 A\n" * 30_000,
+    "第" + "一" * 300_000 + "页",
+    "| - " * 100_000 + "|",
+    "第一章 甲\n正文\n" * 15_000,
 ]
 
 

@@ -105,11 +105,11 @@ class TestOfADocument:
         broken = product.finished(product.upload(product.key(), chinese_pdf(["机密"], password="秘密"), "机密.pdf"))
         texts = DocumentTexts(product.settings, product.database)
         assert texts.chunks("local", ready.id, 0, 9)[1] == 1
-        for ask in (lambda *who: texts.pages(*who, 1, 1), lambda *who: texts.chunks(*who, 0, 1)):
+        for ask in (texts.pages, texts.chunks):
             with pytest.raises(NotFound):
-                ask("another", ready.id)
+                ask("another", ready.id, 1, 1)
             with pytest.raises(DocumentUnreadable, match="password"):
-                ask("local", broken.id)
+                ask("local", broken.id, 1, 1)
         waiting = idle_product.upload(idle_product.key(), "一段文字。", "文.md")
         with pytest.raises(DocumentNotReady):
             DocumentTexts(idle_product.settings, idle_product.database).chunks("local", waiting.id, 0, 1)
