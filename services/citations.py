@@ -16,7 +16,7 @@ from services.lexical import Terms, terms
 
 UNCITED = 5  # passages that are named when an answer cites none
 QUOTE_CHARS = 300
-CLAIMS = 6  # of one passage that are looked at
+CLAIMS = 4  # of one passage that are looked at
 NUMBER_WEIGHT, CLAUSE_WEIGHT = 2.0, 4.0  # of terms that are numbers, and of those nearest to the marker
 FIT_WEIGHT = 4.0  # of being what fits the question, in terms of which a passage has about one: it decides between equals
 SHARE = 0.2  # of all that a passage holds of a claim, which another sentence has to add
@@ -119,19 +119,18 @@ def _best(claim: Claim, units: Sequence[tuple[int, int]], unit_terms: Sequence[T
     wanted = np.unique(terms(claim.sentence))
     has = np.array([np.isin(wanted, own, assume_unique=True) for own in unit_terms])
     weights = _weights(claim, wanted, has.sum(axis=0), len(units))
-    whole = float(weights[has.any(axis=0)].sum())
-    best, top = Quote(0, 0, 0.0), 0.0
-    for first, (start, _) in enumerate(units):
-        held = np.zeros(len(wanted), np.bool_)
-        for number, ((_, end), own) in enumerate(zip(units[first:], has[first:], strict=True)):
-            if end - start > QUOTE_CHARS and held.any():
-                break
-            held |= own
-            score = float(weights[held].sum())
-            fitting = max(0, min(end, fit[1]) - max(start, fit[0])) / (end - start)
-            worth = score + FIT_WEIGHT * fitting - SHARE * number * whole - (end - start) / QUOTE_CHARS
-            if score > 0 and (worth > top or not best.score):
-                best, top = Quote(start, end, score), worth
+    starts, ends = np.array(units).T
+    cost = SHARE * float(weights[has.any(axis=0)].sum()) * np.arange(len(units))
+    best, top = Quote(0, 0, 0.0), -np.inf
+    for first, start in enumerate(starts):
+        last = max(int(np.searchsorted(ends, start + QUOTE_CHARS, side="right")), first + 1)
+        scores = np.logical_or.accumulate(has[first:last]) @ weights
+        sizes = ends[first:last] - start
+        fitting = np.maximum(0, np.minimum(ends[first:last], fit[1]) - max(start, fit[0])) / sizes
+        worth = np.where(scores > 0, scores + FIT_WEIGHT * fitting - cost[: last - first] - sizes / QUOTE_CHARS, -np.inf)
+        at = int(worth.argmax())
+        if worth[at] > top:
+            best, top = Quote(int(start), int(ends[first + at]), float(scores[at])), float(worth[at])
     return best
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from models import documents
@@ -67,7 +68,12 @@ def _is_made_of(text: str, place: str) -> bool:
 def stands_in(quote: str, text: str) -> bool:
     """Whether a quote stands in a text, white space and forms of characters aside."""
     wanted = _plain(quote)
-    return bool(wanted) and wanted in _plain(text)
+    return bool(wanted) and wanted in _plain_document(text)
+
+
+@lru_cache(maxsize=1)  # where one passage of a document is not found, others will not be either
+def _plain_document(text: str) -> str:
+    return _plain(text)
 
 
 def _plain(text: str) -> str:
