@@ -1,6 +1,5 @@
 """Knowledge bases as a process searches them: segments in files, and which documents in them SQL lets be found."""
 
-import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -94,9 +93,7 @@ class BaseIndexes:
 
     def stored(self) -> list[str]:
         """The bases that have files."""
-        with contextlib.suppress(FileNotFoundError):
-            return [path.name for path in self._folder.iterdir() if path.is_dir()]
-        return []
+        return [path.name for path in self._folder.glob("*/")]
 
     def _current(self, base: ReadyBase) -> BaseIndex:
         folder = BaseFolder(self._folder, base.id)

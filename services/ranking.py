@@ -150,7 +150,7 @@ class Ranking:
         part, text = self.collection.place(hit)
         segment = part.segment
         owner = int(np.searchsorted(segment.bounds, text, side="right")) - 1
-        summary = text == segment.bounds[owner]
+        summary = text == int(segment.bounds[owner])
         passages = segment.passages(text)
         cosines = segment.cosines(self.vector, text).tolist()
         fit = [self.matches.covered_by(passage) + cosine for passage, cosine in zip(passages, cosines, strict=True)]

@@ -23,6 +23,8 @@ OVERVIEW = "summary overview abstract contents about 摘要 总结 概述 概括
 VECTOR_ROWS = 8_192  # at a time: what they take stays in the processor's cache
 SUMMARY = -1  # its number as a chunk
 
+_SIGN_AND_REST = np.uint32(0x8FFFE000).view(np.int32)
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -107,7 +109,7 @@ class Segment:
         """The same, exact and fast, without the file: for single documents."""
         copies: dict[str, Any] = {field.name: _copied(getattr(self, field.name)) for field in fields(self)}
         if self.vectors is not None:
-            copies["vectors"] = self.vectors.astype(np.float32)
+            copies["vectors"] = _single(self.vectors)
         return replace(self, **copies | {"signs": None})
 
     @property
@@ -130,7 +132,7 @@ class Segment:
         first, last = self.firsts[text : text + 2]
         if self.vectors is None or self.dimensions != len(vector):
             return np.zeros(last - first, np.float32)
-        cosines: Floats = self.vectors[first:last].astype(np.float32) @ vector
+        cosines: Floats = _single(self.vectors[first:last]) @ vector
         return cosines
 
     def similarity(self, vector: Floats) -> Floats:
@@ -151,7 +153,7 @@ class Segment:
         first, last = self.firsts[texts], self.firsts[texts + 1]
         ends = np.cumsum(last - first)
         rows = np.arange(ends[-1]) + np.repeat(last - ends, last - first)
-        best: Floats = np.maximum.reduceat(self.vectors[rows].astype(np.float32) @ vector, np.append(0, ends[:-1]))
+        best: Floats = np.maximum.reduceat(_single(self.vectors[rows]) @ vector, np.append(0, ends[:-1]))
         return best
 
     def _distances(self, vector: Floats) -> NDArray[np.uint16]:
@@ -202,6 +204,18 @@ def signs(vectors: NDArray[Any]) -> NDArray[np.uint64]:
     packed = np.packbits(vectors > 0, axis=1)
     whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
     return np.ascontiguousarray(whole.view(np.uint64).T)
+
+
+def _single(vectors: NDArray[Any]) -> Floats:
+    """Vectors as float32. numpy converts half precision number by number; moving the bits to their places is much faster."""
+    if vectors.dtype != np.float16:
+        return vectors.astype(np.float32, copy=False)
+    bits = vectors.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _SIGN_AND_REST
+    single = bits.view(np.float32)
+    single *= np.float32(2.0**112)  # exponents are counted from -127 instead of -15
+    return single
 
 
 def _arrays(sources: Sequence[Source]) -> Iterator[tuple[str, array_files.Blocks]]:
