@@ -132,7 +132,7 @@ def test_every_client_reads_the_golden_files(run_client: RunClient) -> None:
     for turns in read.values():
         assert {title: seen["error"] for title, seen in turns.items() if seen["error"]} == failures
         said = parts(turns["two tools at once, one of which fails, then sources"]["message"], "text")
-        assert [part["text"].strip() for part in said] == ["我查一下。", "十五天 [1]。"]
+        assert [part["text"].strip() for part in said] == ["我查一下。", "五年以上的十五天 [3][1]。"]
         assert parts(turns["text"]["message"], "text")[0]["text"] == '你好，\n"世界" </script> 🙂'
 
 
