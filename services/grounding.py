@@ -4,10 +4,12 @@ The index may be behind: a document may have been deleted, or its passages may b
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 from models import documents
@@ -35,7 +37,17 @@ def grounded(database: Database, uploads: Path, passages: Sequence[Passage]) -> 
         for place in own:
             passage = passages[place]
             found[place] = passage if passage.summary else ground_of(passage, text)
+            if (ground := found[place]) and ground.page and ground.start != passage.start and ground.end:
+                found[place] = replace(ground, page=_page_at(database, document_id, ground.start))
     return found
+
+
+def _page_at(database: Database, document_id: str, offset: int) -> int | None:
+    """The page that holds the character at that offset of a document."""
+    document = documents.load(database, document_id)
+    pages = document.pages if document else []
+    starts = list(accumulate((page["chars"] + 2 for page in pages[:-1]), initial=0))
+    return pages[bisect_right(starts, offset) - 1]["page"] if pages else None
 
 
 def ground_of(passage: Passage, text: str) -> Passage | None:

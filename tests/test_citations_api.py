@@ -243,6 +243,10 @@ def test_passages_that_no_longer_stand_in_their_document_are_not_shown_to_the_mo
     result = answer["tool_calls"][0]["result"]
     assert "第 3 页" not in result and "总则" in result
     assert {source["page"] for source in answer["sources"]} <= {1, 2}
+    path.write_text(kept.replace(PAGES[2], "").replace(PAGES[0], f"{PAGES[2]}{PAGES[0]}"), encoding="utf-8")
+    answer = server.chat("年假？", session)
+    assert answer["sources"][0]["quote"] in PAGES[2] and answer["sources"][0]["page"] == 1
+    assert answer["sources"][0]["start"] == PAGES[2].index(answer["sources"][0]["quote"])
     path.unlink()
     answer = server.chat("年假？", session)
     assert "员工手册.pdf，" not in answer["tool_calls"][0]["result"] and answer["sources"] == []
