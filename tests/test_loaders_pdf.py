@@ -87,9 +87,14 @@ def test_an_empty_page_between_others_is_empty() -> None:
     pages = read(raw_pdf([HELLO, b"", HELLO]), "a.pdf", ocr=lambda _: "")
     assert [(page.text, page.method, page.detail) for page in pages] == [
         ("hello", "text", None),
-        ("", "empty", "no_text"),
+        ("", "empty", "blank"),
         ("hello", "text", None),
     ]
+
+
+def test_a_page_on_which_ocr_finds_no_text_is_empty() -> None:
+    (page,) = read(raw_pdf([b"0 0 300 300 re f"]), "a.pdf", ocr=lambda _: "")
+    assert (page.text, page.method, page.detail) == ("", "empty", "no_text")
 
 
 def test_a_page_that_defeats_ocr_does_not_take_the_document_with_it() -> None:
@@ -196,4 +201,4 @@ def test_streams_that_swell_are_contained() -> None:
     content = raw_pdf([HELLO, b"SWOLLEN"]).replace(stream(b"", b"SWOLLEN"), page)
     pages = read(content, "a.pdf", ocr=lambda _: "")
     assert pages[0].text == "hello"
-    assert pages[1].method == "empty"
+    assert (pages[1].method, pages[1].detail) == ("empty", "unreadable")

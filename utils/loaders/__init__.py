@@ -64,8 +64,8 @@ class Format:
 class Page:
     """`number` is 1-based, None where the format has no pages.
 
-    `detail` says why a page is empty or what went wrong: `unreadable` (it can be neither read nor rendered), `no_text` (OCR
-    found none), `ocr_failed`, `damaged`. Later come `picture_unreadable` and `picture_not_described`.
+    `detail` says why a page is empty or what went wrong: `blank`, `unreadable` (it can be neither read nor rendered),
+    `no_text` (OCR found none), `ocr_failed`, `damaged`. Later come `picture_unreadable` and `picture_not_described`.
     """
 
     number: int | None
@@ -117,6 +117,11 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
     raise UnsupportedType(type=media_type)
 
 
+def _empty(page: Page, text: str) -> Page:
+    """A page without text, and why it has none."""
+    return replace(page, text=text, method="empty", detail=page.detail or ("no_text" if page.method == "ocr" else "blank"))
+
+
 def _tidy(pages: Iterator[Page], first_page: int) -> Iterator[Page]:
     """The pages with clean text; errors of parsers become ours, and a document cannot grow without end."""
     chars = 0
@@ -127,7 +132,7 @@ def _tidy(pages: Iterator[Page], first_page: int) -> Iterator[Page]:
             if chars > MAX_CHARS:
                 raise DocumentUnreadable("too_large")
             if page.number is None or page.number >= first_page:
-                yield replace(page, text=text, method=page.method if text.strip() else "empty")
+                yield replace(page, text=text) if text.strip() else _empty(page, text)
     except (MemoryError, RecursionError) as error:
         raise DocumentUnreadable("too_complex") from error
     except DAMAGE as error:

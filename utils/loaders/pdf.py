@@ -141,6 +141,8 @@ def _read_picture(pdfium: Pdfium, number: int, options: LoadOptions, text: str) 
     image = pdfium.image(number, options.ocr_dpi)
     if image is None:
         return Page(number, text, detail=None if text else "unreadable")
+    if not text and all(low == high for low, high in image.getextrema()):  # of one colour
+        return Page(number, "", detail="blank")
     try:
         read = options.ocr(image)
     except DocumentUnreadable:
