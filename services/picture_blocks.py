@@ -68,7 +68,7 @@ def _filled(page: Page, blocks: Mapping[str, str], details: Sequence[str | None]
     if page.detail and page.detail != NOTHING:
         detail = page.detail
     if not text:
-        return replace(page, text="", method="empty", detail=detail or page.detail)
+        return replace(page, text="", method="empty", detail=detail or page.detail or NOTHING)
     return replace(page, text=text, detail=detail)
 
 

@@ -256,5 +256,5 @@ def test_a_picture_is_kept_in_a_size_fit_for_reading(tmp_path: Path) -> None:
     )
     image = found.image(0)
     assert image is not None
-    assert 3_800_000 < image.width * image.height <= 4_100_000
+    assert 2_100_000 < image.width * image.height <= 2_200_000
     assert isinstance(Image.open(io.BytesIO((tmp_path / "pictures" / f"{found.keys[0]}.jpg").read_bytes())), Image.Image)

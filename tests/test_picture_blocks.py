@@ -88,6 +88,7 @@ def test_a_page_tells_what_could_not_be_had_of_its_pictures() -> None:
         Page(3, mark(DOG), "ocr", "no_text"),
         Page(4, mark(CAT), "ocr", "no_text"),
         Page(5, "五", detail="damaged"),
+        Page(6, mark("0" * 16), "ocr"),
     ]
     assert [(page.method, page.detail) for page in filled(pages, sights, "zh")] == [
         ("text", "picture_not_described"),
@@ -95,6 +96,7 @@ def test_a_page_tells_what_could_not_be_had_of_its_pictures() -> None:
         ("empty", "picture_unreadable"),
         ("ocr", "picture_not_described"),
         ("text", "damaged"),
+        ("empty", "no_text"),
     ]
 
 

@@ -19,7 +19,7 @@ from utils.images import normalise_image
 
 MARK = re.compile("\ufdd0([0-9a-f]{16})\ufdd1")
 LEAST_SIDE = 100  # pixels of what is worth looking at; smaller ones are icons, lines and bullets
-MAX_PIXELS = 4_000_000  # about those of a page that is rendered for OCR
+MAX_PIXELS = 2_200_000  # those of a page that is rendered for OCR
 FEW_CHARS = 200  # that OCR finds on a page; with fewer its pictures are not only pictures of text
 TRIES = 10  # pictures that are looked at for each that may be kept
 SUSPECT = "suspect"
