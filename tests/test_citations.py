@@ -12,10 +12,13 @@ HANDBOOK = (
     "差旅费用应当在出差结束后三十天内报销。住宿标准为每晚五百元，超出部分由个人承担。发票抬头必须是公司全称。"
 )
 ROCKETS = (
-    "The Saturn V rocket produced 7.5 million pounds of thrust. An electrical fire broke out in the cabin of Apollo 1 during "
-    "a test on January 27, 1967. The Apollo program landed the first humans on the Moon in 1969, after eight years of work."
+    "The Saturn V rocket produced 7.5 million pounds of thrust. An electrical fire broke out in the cabin of Apollo 1 "
+    "during a test on January 27, 1967. The Apollo program landed the first humans on the Moon in 1969, after eight years of work."
 )
-TABLE = "| 型号 | 重量 | 价格 |\n| --- | --- | --- |\n| A-1 | 20 kg | 300 元 |\n| B-2 | 35 kg | 480 元 |\n| C-3 | 50 kg | 990 元 |"
+TABLE = (
+    "| 型号 | 重量 | 价格 |\n| --- | --- | --- |\n| A-1 | 20 kg | 300 元 |\n"
+    "| B-2 | 35 kg | 480 元 |\n| C-3 | 50 kg | 990 元 |"
+)
 OFFSET = 1_000
 
 
