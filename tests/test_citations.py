@@ -13,7 +13,8 @@ HANDBOOK = (
 )
 ROCKETS = (
     "The Saturn V rocket produced 7.5 million pounds of thrust. An electrical fire broke out in the cabin of Apollo 1 "
-    "during a test on January 27, 1967. The Apollo program landed the first humans on the Moon in 1969, after eight years of work."
+    "during a test on January 27, 1967. The Apollo program landed the first humans on the Moon in 1969, after eight years "
+    "of work."
 )
 TABLE = (
     "| 型号 | 重量 | 价格 |\n| --- | --- | --- |\n| A-1 | 20 kg | 300 元 |\n"
