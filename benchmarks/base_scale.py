@@ -51,8 +51,7 @@ class Bases:
         self.embedder = BundledEmbedder()
 
     def compact(self) -> None:
-        while not self.indexes.compact(BASE.id, list):
-            pass
+        self.indexes.compact(BASE.id, list)
 
     def search(self, question: str) -> Ranking:
         parts = self.indexes.get(BASE).parts

@@ -1,5 +1,6 @@
 """Knowledge bases as a process searches them: segments in files, and which documents in them SQL lets be found."""
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,6 +18,7 @@ from utils.errors import StoreUnavailable
 
 MOST_UNMERGED = 64  # documents outside of segments that a search puts up with
 WAIT_SECONDS = 30.0  # for another process that is just merging more of them
+LATER_SECONDS = 300.0  # until it is looked at again what has to wait
 OPEN_SEGMENTS = 256  # in a process, a file descriptor each
 
 
@@ -75,15 +77,20 @@ class BaseIndexes:
         self._keep(base.id, index)
         return index
 
-    def compact(self, base_id: str, foreign: Callable[[], Collection[str]]) -> bool:
-        """Merges what is to be merged (see `compaction`). Returns whether nothing is left to be done later."""
+    def compact(self, base_id: str, foreign: Callable[[], Collection[str]]) -> float:
+        """Merges what is to be merged (see `compaction`), unless another process is just doing it.
+
+        Returns for how many seconds there is nothing to be done, as long as the base does not change.
+        """
         documents = self._ready(base_id)
         if not documents:
             self.forget(base_id)
-            return True
+            return math.inf
         folder = BaseFolder(self._folder, base_id)
         with folder.locked(0) as mine:
-            return mine and compact(folder, self._cache, documents, foreign)
+            if not mine:
+                return 0.0
+            return math.inf if compact(folder, self._cache, documents, foreign) else LATER_SECONDS
 
     def forget(self, base_id: str) -> None:
         """Deletes the files of a base."""

@@ -6,6 +6,7 @@ documents (see `base_index`); a search takes them as one collection (see `rankin
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -49,7 +50,7 @@ class RetrievalService:
         self._bases = BaseIndexes(
             self._folder, self._documents, lambda base_id: knowledge_bases.ready_documents(self._truth, base_id)
         )
-        self._compacted: dict[str, int] = {}  # at which version a base was last
+        self._compacted: dict[str, tuple[int, float]] = {}  # at which version a base was, and when it is due again
 
     def heartbeat(self) -> None:
         """Returns when the vector store answers; raises StoreUnavailable."""
@@ -113,8 +114,10 @@ class RetrievalService:
             if base_id not in versions:
                 self._bases.forget(base_id)
         for base_id, version in versions.items():
-            if self._compacted.get(base_id) != version and self._bases.compact(base_id, self.store.foreign):
-                self._compacted[base_id] = version
+            last, due = self._compacted.get(base_id, (None, 0.0))
+            if version != last or time.monotonic() >= due:
+                rest = self._bases.compact(base_id, self.store.foreign)
+                self._compacted[base_id] = version, time.monotonic() + rest
 
     def reindex(self) -> int:
         """Embeds what only other models have embedded, after EMBEDDING_MODEL was changed. Returns how many documents."""
@@ -123,6 +126,7 @@ class RetrievalService:
             for document in self.store.load([id]).values():
                 texts = [document.summary or document.filename, *(passage.text for passage in document.passages)]
                 self.store.add(replace(document, vectors=self._embed(texts)))
+        self._compacted.clear()  # bases are to have the new vectors
         for folder in self._folder.parent.glob("*/"):
             if folder != self._folder:
                 shutil.rmtree(folder, ignore_errors=True)  # of other models and of other formats

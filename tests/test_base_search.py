@@ -1,6 +1,7 @@
 """Search in knowledge bases: through a real Chroma, real SQL and the bundled encoder, before and after files are merged."""
 
 import hashlib
+import io
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.upstream import Upstream
+from fixtures.ingestion import Product, eventually
 from fixtures.stores import chroma_server
 from models import documents, knowledge_bases
 from models.conversations import ReadyDocument
@@ -331,3 +333,13 @@ def test_after_a_change_of_the_model_a_base_goes_by_words_until_it_is_embedded_a
         assert old.search(question, 1, new)[0].document_id == documents_before[0].id  # by meaning
         (segment,) = map(Segment.read, old.segments())
         assert segment.dimensions == 512 and len(segment.ids) == 6
+
+
+def test_the_housekeeper_merges_what_the_worker_has_read(product: Product) -> None:
+    base_id = knowledge_bases.create(product.database, "local", f"kb_{uuid.uuid4().hex}", "人事").id
+    (document,) = product.documents.accept_for_base(base_id, [(io.BytesIO("喝茶请到休息区。".encode()), "规定.txt")])
+    product.finished(document)
+    eventually(lambda: list(product.settings.DATA_DIR.rglob(f"{base_id}/*.segment")))
+    found = knowledge_bases.find(product.database, "local", base_id)
+    base = ReadyBase(base_id, found.name, found.version)
+    assert product.documents.retrieval.search("在哪里喝茶", [], bases=[base])[0].document_id == document.id

@@ -89,6 +89,16 @@ def test_a_half_written_document_does_not_exist(store: VectorStore, own_chroma: 
     assert_same(store.load([stored.id])[stored.id], stored)
 
 
+def test_a_document_that_was_stored_before_there_were_bases_is_held_by_its_conversation(
+    store: VectorStore, own_chroma: Any
+) -> None:
+    stored = document()
+    store.add(stored)
+    collection = own_chroma.get_collection(store.name, embedding_function=None)
+    collection.update(ids=[f"{stored.id}:0"], metadatas=[{"holder": None, "conversation_id": 7}])
+    assert_same(store.load([stored.id])[stored.id], replace(stored, holder="7"))
+
+
 def test_deleting_leaves_nothing_and_spares_others(store: VectorStore, own_chroma: Any) -> None:
     gone, kept = document(), document()
     store.add(gone)
