@@ -24,6 +24,8 @@ Ask = Callable[[str], Awaitable[str]]
 SAMPLE = 400  # sentences that are compared; embedding them takes about a second
 SENTENCE_WIDTH = (30, 300)  # what is shorter says little, what is longer is no sentence
 LETTERS = 0.7  # of a sentence, at least; numbers and signs are references and cells
+RAW_SAMPLES = 20  # times as many are looked at, as some of them are no sentences
+WHOLE = 20  # times as long as a summary, a text is not looked at whole: there is more in it than markup
 LEAD, LEAD_SENTENCES = 0.5, 4
 CALLS = 4  # to the model at once
 WINDOW_SHARE = 0.5  # of the model's window for the text; the rest is for the prompt, thoughts and the answer
@@ -120,8 +122,8 @@ def central_sentences(text: str, embed: Embed, max_chars: int = 600) -> str:
     Each is chosen because it is close to much of what those chosen before do not cover (facility location, greedily): the
     main themes come first and none twice. Of a long document an even sample is looked at.
     """
-    whole = _tidy(text)
-    if len(whole) <= max_chars:
+    whole = _tidy(text[: WHOLE * max_chars])
+    if len(whole) <= max_chars and len(text) <= WHOLE * max_chars:
         return whole
     candidates = _sample(text)
     chosen = _chosen(candidates, embed(candidates), max_chars) if candidates else []
@@ -160,7 +162,9 @@ def _tidy(text: str) -> str:
 def _sample(text: str) -> list[str]:
     """Sentences from all over the document, as they read without markup. No rows of tables."""
     low, high = SENTENCE_WIDTH
-    found = [_tidy(text[span.start : span.end]) for span in sentences(text) if text[span.start] != "|"]
+    spans = [span for span in sentences(text) if text[span.start] != "|"]
+    spans = spans[:: max(1, len(spans) // (RAW_SAMPLES * SAMPLE))]  # those of a thousand pages would take much memory
+    found = [_tidy(text[span.start : span.end]) for span in spans]
     found = [sentence for sentence in dict.fromkeys(found) if low <= width(sentence) <= high and _is_prose(sentence)]
     step = max(1.0, len(found) / SAMPLE)
     return [found[int(n * step)] for n in range(min(len(found), SAMPLE))]
