@@ -80,6 +80,7 @@ def hold(stage: Stage) -> str:
     async def begin() -> None:
         storage = SessionStorage(stage.server.redis_url, ttl=3600, lock_ttl=60_000, wait=1)
         await storage.begin(f"local/{session}")
+        await storage.redis.persist(f"worker:{storage.worker_id}")  # it lives on, however slow this machine is
         await storage.redis.aclose()
 
     asyncio.run(begin())
