@@ -2,6 +2,7 @@
 
 import re
 import time
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -299,6 +300,18 @@ def test_a_row_beyond_measure_is_cut_nevertheless() -> None:
     parts = chunks_of("| " + "单元格 " * 10_000 + "|")
     assert len(parts) > 10
     assert max(width(part.text) for part in parts) <= CHUNK_WIDTH
+
+
+def test_many_pages_take_little_more_memory_than_their_chunks() -> None:
+    line = "行：采购须经两级审批，逾期不予受理。The contractor reports."
+    given_pages = pages(*("\n".join(f"第{page}页第{n}{line}" for n in range(40)) for page in range(300)))
+    chars = sum(len(page.text) for page in given_pages)
+    tracemalloc.start()
+    try:
+        assert sum(len(part.text) for part in chunk(given_pages)) > 0.95 * chars
+        assert tracemalloc.get_traced_memory()[1] < 4 * chars  # two bytes of a character are those of the chunks
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["  \n\u3000\n"]])

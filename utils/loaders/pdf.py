@@ -141,7 +141,7 @@ def _read_picture(pdfium: Pdfium, number: int, options: LoadOptions, text: str) 
     image = pdfium.image(number, options.ocr_dpi)
     if image is None:
         return Page(number, text, detail=None if text else "unreadable")
-    if not text and all(low == high for low, high in image.getextrema()):  # of one colour
+    if not text and image.getcolors(1):  # it has but one
         return Page(number, "", detail="blank")
     try:
         read = options.ocr(image)
