@@ -67,7 +67,7 @@ Pairs are ours, then the peers'. Times of a search are the median and, in bracke
 The same product with a reranker (`RERANK_MODEL`), and with another embedding model (`EMBEDDING_MODEL`) in the place of the
 bundled one. Both are real but small and English: all-MiniLM-L6-v2, served on loopback by `benchmarks/minilm.py`. As a
 reranker it gives the cosine of the question and the best 300 characters of a passage, which is a second opinion, not a
-cross-encoder. It knows no Chinese: in the sets with Chinese it shows that a model which is wrong there does no harm.
+cross-encoder. It knows no Chinese: the sets with Chinese show what becomes of a search whose reranker is no good.
 
 | set | ours | with the reranker | with the embedding model |
 |---|---|---|---|
