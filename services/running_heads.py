@@ -36,6 +36,7 @@ _NAMED = re.compile(  # a number behind these is not that of a page
     r"(?:\b(?:no|nr|id|number|day|week|chapter|lesson|section|part|item|question|figure|table|case|order|invoice)\W*|[号號编碼码第期卷])$"
 )
 _WORDS = re.compile(rf"[{CJK}]{{3}}|\w\W+\w")  # a number beside less than that belongs to it: Lesson 3
+_SENTENCE = re.compile(r"[。！？；]|(?:\w+\W+){8}.*[.!?]$")  # in which a number may say anything
 _UNUSUAL = re.compile(r"\t|^\s*#|^\s*\|.*\|\s*$")  # headings and rows of tables have their own place in chunks
 
 
@@ -143,6 +144,8 @@ def _runs(group: list[_Seen]) -> bool:
         return False
     numbered = [seen for seen in group if seen.number is not None]
     if len({seen.number for seen in numbered}) > 1:
+        if _SENTENCE.search(group[0].text):
+            return False
         steps = [(after.number or 0) - (one.number or 0) - (after.page - one.page) for one, after in pairwise(numbered)]
         if sum(abs(step) <= 1 for step in steps) < IN_STEP * len(steps):
             return False

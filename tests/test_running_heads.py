@@ -87,6 +87,8 @@ def test_a_header_that_begins_and_ends_with_a_chapter_is_found() -> None:
         "Lesson {n}",
         "合计 {n},200.00",
         "Total {n}5.70",
+        "第{n}页第3行：采购须经两级审批。",
+        "The proof is on page {n} of the report that was handed in.",
         "The valve number {n} was inspected and found in order.",
         "# 方案对比",
         "| 名称 | 数量 |",
