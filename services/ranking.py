@@ -17,7 +17,7 @@ from models.conversations import ReadyDocument
 from models.embeddings import Vectors
 from models.passages import Passage
 from services.lexical import Matches, bm25
-from services.segments import Segment
+from services.segments import Segment, searched_text
 
 # Words and meaning are each brought to about 0..1, then added. The floors keep small differences from being blown up: that
 # between two chunks, or that between chunks which share only a particle with the question.
@@ -142,14 +142,19 @@ class Ranking:
         if not hits:
             return []
         top = hits[0]
-        trust = min(1.0, max(0.0, float(self.matches.coverage[top]), float(self.similarity[top])))
+        trust = min(1.0, max(0.0, self.matches.covered_by(self._all_words(top)), float(self.similarity[top])))
         best = float(self.fused[top])
         return [round(trust * (max(0.0, float(self.fused[hit])) / best if best > 0 else 1.0), 4) for hit in hits]
+
+    def _all_words(self, hit: int) -> str:
+        part, text = self.collection.place(hit)
+        segment = part.segment
+        return searched_text(part.documents[segment.owner(text)].filename, segment.contexts.at(text), segment.texts.at(text))
 
     def _passage(self, hit: int, score: float) -> Passage:
         part, text = self.collection.place(hit)
         segment = part.segment
-        owner = int(np.searchsorted(segment.bounds, text, side="right")) - 1
+        owner = segment.owner(text)
         summary = text == int(segment.bounds[owner])
         passages = segment.passages(text)
         cosines = segment.cosines(self.vector, text).tolist()

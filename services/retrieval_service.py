@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 QUERY_CHARS = 2_000
 EMBED_BATCH = 200
-CANDIDATES = 50  # that are ranked before the best are taken
 
 
 class RetrievalService:
@@ -98,7 +97,7 @@ class RetrievalService:
         if not parts:
             return []
         ranking = rank(query, self._vector(query), parts)
-        hits = ranking.best(max(k, CANDIDATES))[:k]
+        hits = ranking.best(k)
         return ranking.passages(ranking.with_summary(hits) if summaries else hits)
 
     def forget(self, document_ids: Sequence[str]) -> None:

@@ -74,11 +74,11 @@ class Segment:
         chunks = [list(group) for _, group in groupby(document.passages, key=lambda passage: passage.chunk)]
         texts = [document.summary, *("".join(passage.text for passage in chunk) for chunk in chunks)]
         contexts = [OVERVIEW, *(chunk[0].context for chunk in chunks)]
-        name = PurePath(document.filename).stem
+        named = [searched_text(document.filename, context, text) for context, text in zip(contexts, texts, strict=True)]
         return cls(
             ids=(document.id,),
             bounds=np.array([0, len(texts)]),
-            words=Postings.build([f"{name}\n{context}\n{text}" for context, text in zip(contexts, texts, strict=True)]),
+            words=Postings.build(named),
             texts=Strings.build(texts),
             contexts=Strings.build(contexts),
             starts=np.array([0, *(chunk[0].start for chunk in chunks)]),
@@ -120,6 +120,10 @@ class Segment:
     def dimensions(self) -> int:
         """Of its vectors; 0 without them."""
         return 0 if self.vectors is None else int(self.vectors.shape[1])
+
+    def owner(self, text: int) -> int:
+        """The place of the document that a text is in."""
+        return int(np.searchsorted(self.bounds, text, side="right")) - 1
 
     def passages(self, text: int) -> list[str]:
         """The passages of a text, in the order of their vectors."""
@@ -197,6 +201,11 @@ def write(path: Path, sources: Sequence[Source]) -> None:
     """
     ids = [id for segment, kept in sources for id, wanted in zip(segment.ids, kept.tolist(), strict=True) if wanted]
     array_files.write(path, _arrays(sources), ids)
+
+
+def searched_text(filename: str, context: str, text: str) -> str:
+    """All words by which a text is found."""
+    return f"{PurePath(filename).stem}\n{context}\n{text}"
 
 
 def signs(vectors: NDArray[Any]) -> NDArray[np.uint64]:
