@@ -35,7 +35,11 @@ class PageView(BaseModel):
     page: int | None = Field(description="1-based; null where a format has no pages.")
     method: Literal["text", "ocr", "empty"] = Field(description="Read from the file itself, or from the page's picture.")
     chars: int
-    detail: str | None = None
+    detail: str | None = Field(
+        None,
+        description="Why a page is empty, or what of it could not be had: blank, no_text, unreadable, ocr_failed, damaged, "
+        "picture_unreadable (a picture in it is damaged), picture_not_described (the vision model was away or too slow).",
+    )
 
 
 class DocumentErrorView(BaseModel):
