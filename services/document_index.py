@@ -73,9 +73,11 @@ class IndexCache:
         return indexes
 
     def save(self, document: StoredDocument) -> None:
-        """Makes the file of a large document."""
+        """Makes the file of a large document, instead of what an earlier attempt may have left."""
         if len(document.passages) >= FILE_ROWS:
             self._save(Segment.build(document))
+        else:
+            self._path(document.id).unlink(missing_ok=True)
 
     def forget(self, ids: Sequence[str]) -> None:
         with self._lock:

@@ -267,6 +267,14 @@ def test_a_lost_or_broken_file_is_made_again_from_the_store(
     assert not path.exists()
 
 
+def test_a_document_that_is_indexed_again_has_nothing_of_before(
+    service: RetrievalService, settings: Settings, large: list[str]
+) -> None:
+    document = upload(service, large)
+    service.index(document.id, document.filename, "1", chunk([Page(1, "编号 1。")]), "摘要。")
+    assert [p.text for p in RetrievalService(settings).search("编号 3737", [document])] == ["编号 1。"]
+
+
 def api_settings(settings: Settings, upstream: Upstream) -> Settings:
     return settings.model_copy(update={"EMBEDDING_MODEL": "text-embedding-v4", "EMBEDDING_API_URL": upstream.url})
 
