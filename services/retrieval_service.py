@@ -19,11 +19,13 @@ from models.database import Database
 from models.embeddings import Vectors, embedder
 from models.knowledge_bases import ReadyBase
 from models.passages import Passage, TextChunk
+from models.rerankers import reranker
 from models.vector_db_manager import StoredDocument, StoredPassage, VectorStore
 from services.base_index import BaseIndexes
 from services.chunking import passages
 from services.document_index import IndexCache
 from services.ranking import Part, rank
+from services.reranking import CANDIDATES, reranked
 from services.segments import FORMAT
 from utils.errors import ChatError
 from utils.settings import Settings
@@ -41,7 +43,7 @@ class RetrievalService:
     """
 
     def __init__(self, settings: Settings, database: Database | None = None) -> None:
-        self._embedder = embedder(settings)
+        self._embedder, self._reranker = embedder(settings), reranker(settings)
         self._database = database
         self.store = VectorStore(settings.CHROMA_URL, self._embedder.name)
         self._folder = settings.DATA_DIR / "search" / f"{self.store.name}-{FORMAT}"  # all in it can be made again
@@ -97,8 +99,9 @@ class RetrievalService:
         if not parts:
             return []
         ranking = rank(query, self._vector(query), parts)
-        hits = ranking.best(k)
-        return ranking.passages(ranking.with_summary(hits) if summaries else hits)
+        hits = ranking.best(max(k, CANDIDATES) if self._reranker else k)
+        found = ranking.passages(ranking.with_summary(hits) if summaries else hits)
+        return reranked(query, found, self._reranker, k) if self._reranker else found
 
     def forget(self, document_ids: Sequence[str]) -> None:
         """Removes documents from the store and from this process. Those of a base leave its files when it is compacted."""

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.proxy import Proxy
 from fakes.replies import status
+from fakes.rerank import RerankServer
 from fakes.upstream import Upstream
 from fixtures.stores import chroma_server
 from models.conversations import ReadyDocument
@@ -315,3 +316,18 @@ def test_a_stray_word_does_not_outweigh_the_meaning(service: RetrievalService) -
 def test_a_shade_of_meaning_does_not_outweigh_the_word_that_was_asked_for(service: RetrievalService) -> None:
     texts = ["E1033: restart.", "E1040: the error means that the disk is full."]
     assert service.search("error E1033", [upload(service, texts)])[0].page == 1
+
+
+def test_a_reranker_that_is_set_brings_the_answer_to_the_top_from_behind(settings: Settings) -> None:
+    sections = [f"## 第 {n} 条\n\n" + f"年假规定第 {n} 条：年假的申请与审批。" * 20 for n in range(1, 31)]
+    with RerankServer() as server:
+        server.relevance = lambda question, text: 0.97 if "第 23 条" in text else 0.02
+        url = f"{server.url}/v1"
+        service = RetrievalService(settings.model_copy(update={"RERANK_MODEL": "scripted", "RERANK_API_URL": url}))
+        document = upload(service, sections)
+        found = service.search("年假怎么申请", [document], 3)
+        plain = RetrievalService(settings).search("年假怎么申请", [document], 3)
+        assert len(server.asked) == 1 and len(server.asked[0]["documents"]) == 30
+    assert found[0].page == 23 and [p.page for p in found[1:]] == [p.page for p in plain if p.page != 23][:2]
+    assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+    assert service.search("年假怎么申请", [document], 3) == plain  # it is away now
