@@ -38,6 +38,10 @@ def with_edges(top: str, bottom: str, count: int = 5) -> list[str]:
         "- {n} -",
         "{n}",
         "{n} / 5",
+        "入门指南 V2.9, 28 Jun 2026 {n} / 5",
+        "{n} / 5 Getting Started V2.9",
+        "2 UBUNTU 20.04 系统 1{n}",
+        "1{n} § 2 安装",
         "第 {n} 页 共 5 页",
         "第{n}页/共5页",
         "Page {n} of 5",
@@ -66,6 +70,36 @@ def test_roman_and_chinese_numbers_count_pages_too() -> None:
     assert [value_of(numeral) for numeral in ("12", "xiv", "十", "三十二", "一百零五")] == [12, 14, 10, 32, 105]
 
 
+def test_roman_numbers_count_the_pages_of_a_preface() -> None:
+    numbers = ["iv", "v", "vi", "vii"]
+    for line in ("入门指南 第二版 {}", "{} 入门指南 第二版"):
+        found = left_out(*(f"{line.format(n)}\n{text}" for n, text in zip(numbers, TEXTS, strict=False)))
+        assert [text.strip() for text in found] == ["", *map(line.format, numbers[1:])]
+
+
+def test_where_pages_are_counted_a_title_of_two_pages_and_a_number_elsewhere_are_enough() -> None:
+    heads = [
+        "",
+        "序言概述 2",
+        "序言概述 3",
+        "",
+        "Methods in use 5",
+        "Methods in use 6",
+        "Methods in use 7",
+        "",
+        "第四章 结论 9",
+    ]
+    feet = {1: "1", 4: "4", 8: "8"}
+    pages = [f"{head}\n{n}号正文{TEXTS[n % 5]}\n{feet.get(n, str(n * n) + '号结尾。')}" for n, head in enumerate(heads, 1)]
+    found = [text.strip() for text in left_out(*pages)]
+    assert found == ["", "", "序言概述 3", "4", "", "Methods in use 6", "Methods in use 7", "8", ""]
+
+
+def test_a_title_of_two_pages_whose_number_does_not_count_them_stays() -> None:
+    pages = [f"{f'采购合同 {n * 3}' if n in (2, 3) else TEXTS[n % 5]}\n{n}号正文\n- {n} -" for n in range(1, 9)]
+    assert not any("采购合同" in text for text in left_out(*pages))
+
+
 def test_headers_of_left_and_right_pages_differ() -> None:
     titles = ["第二章 采购管理 {n}", "{n} 工程规范汇编"]
     found = left_out(*(f"{titles[n % 2].format(n=n)}\n{n}号正文{TEXTS[n % 5]}" for n in range(1, 11)))
@@ -84,6 +118,15 @@ def test_a_header_that_begins_and_ends_with_a_chapter_is_found() -> None:
         "编号：00{n}",
         "2024年3月{n}日",
         "March {n}",
+        "{n} March 2024",
+        "2024 March {n}",
+        "2024年3月 {n}",
+        "{n} 年级 学生 名单",
+        "2024 - 03 - 0{n}",
+        "Daily log {n}/5",
+        "值班记录表 {n}/3",
+        "ACME invoices 1{n} / 2024",
+        "1{n} / 2024",
         "Lesson {n}",
         "合计 {n},200.00",
         "Total {n}5.70",
