@@ -1,9 +1,9 @@
 """Cuts extracted text into chunks for search: along headings, paragraphs and sentences, Chinese and English alike."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from models.passages import TextChunk
 from services.blocks import Block, blocks, is_list_item
@@ -43,7 +43,8 @@ def extracted_text(pages: Sequence[Page]) -> str:
 
 
 def chunk(pages: Sequence[Page]) -> list[TextChunk]:
-    """The chunks of a document in order. They hold all of its text but white space, and headers and footers that come again.
+    """The chunks of a document in order. They hold all of its text but white space, headers and footers that come again, and
+    tables of contents, which say what stands elsewhere and would be found in the place of it.
 
     None crosses a page, and `extracted_text(pages)[c.start:c.end] == c.text` for each. A row of a table and a line of code
     stay whole. Rows that are cut off from the head of their table have it in `context`.
@@ -54,7 +55,7 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
         outline.enter(Heading(0, title))
     offset = 0
     for page, found in zip(pages, blocks(pages), strict=True):
-        for group in _pack(page.text, _pieces(page.text, found, outline)):
+        for group in _groups(page.text, found, outline):
             start, end = stripped(page.text, group[0].start, group[-1].end)
             if start == end:  # blank lines of code
                 continue
@@ -96,7 +97,7 @@ def _common_path(group: Sequence[_Piece]) -> tuple[str, ...]:
     return tuple(titles[0] for titles in same)
 
 
-def _pieces(text: str, found: Sequence[Block], outline: Outline) -> Iterator[_Piece]:
+def _pieces(text: str, found: Iterable[Block], outline: Outline) -> Iterator[_Piece]:
     for block in found:
         if block.heading:
             outline.enter(block.heading)
@@ -119,14 +120,22 @@ def _cuts(text: str, block: Block) -> tuple[Cuts, int]:
     return (LINES if len(lines) > 2 and whole >= WHOLE_LINES * len(lines) else PROSE), 0
 
 
+def _groups(text: str, found: Sequence[Block], outline: Outline) -> Iterator[list[_Piece]]:
+    """What becomes a chunk each. A table of contents becomes none, and no chunk holds what is above and what is below it."""
+    for kept, some in groupby(found, key=lambda block: block.kind != "contents"):
+        if kept:
+            yield from _pack(text, _pieces(text, some, outline))
+
+
 def _pack(text: str, pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
     """Gathers pieces into chunks. A heading stays with what follows; a section starts a chunk unless the last is small."""
     group: list[_Piece] = []
     for piece in pieces:
-        if group and not all(member.heading for member in group):
+        bare = all(member.heading for member in group)
+        if group and (piece.heading or not bare):
             size = width(text[group[0].start : group[-1].end])
             full = size + width(text[piece.start : piece.end]) > CHUNK_WIDTH
-            if full or (piece.heading and size >= SECTION_WIDTH):
+            if full or (piece.heading and size >= SECTION_WIDTH and not bare):
                 yield group
                 group = []
         group.append(piece)

@@ -18,6 +18,7 @@ from services.numerals import CHINESE, value_of
 from utils.texts import CJK
 
 TITLE_WIDTH = 80
+MARKED_CHARS = 200  # of a heading that is marked: each chunk below it bears it
 LINES_ABOVE = 20  # that say how wide the text is set
 NARROW = 30  # a line that no text is set to
 SHORT_LINE = 0.75  # of the widest line above; a narrower one ends a paragraph, or is no part of one
@@ -126,7 +127,7 @@ def headings(lines: Iterable[Line]) -> dict[tuple[int, int], Heading]:
         if match and len(match[1]) == 1 and comment and line.below:  # one comment of a program below the other
             found.pop(comment, None)
         elif match:
-            found[line.place] = Heading(len(match[1]), match[2].strip(" #"))
+            found[line.place] = Heading(len(match[1]), match[2].strip(" #")[:MARKED_CHARS].rstrip())
         elif (free or under_candidate or not line.below) and (candidate := _candidate(line, last)):
             candidates.append(candidate)
         comment = line.place if match and len(match[1]) == 1 else None

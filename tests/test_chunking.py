@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.passages import TextChunk
 from services.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages
 from services.cutting import sentences, width
+from services.outlines import MARKED_CHARS
 from utils.loaders import Page
 
 ZH = "本合同自双方签字之日起生效。甲方应当在三十日内付款；乙方应当在收到款项后发货！逾期怎么办？按日支付违约金……"
@@ -196,6 +197,13 @@ def test_small_sections_share_a_chunk_under_the_heading_above_both() -> None:
 def test_no_chunk_ends_with_a_heading() -> None:
     text = "\n\n".join(f"## 第 {n} 节\n\n{ZH * 9}" for n in range(20))
     assert not any(part.text.splitlines()[-1].startswith("#") for part in chunks_of(text))
+
+
+def test_headings_beyond_measure_neither_make_a_large_chunk_nor_stand_above_all_others_in_full() -> None:
+    for text in ("\n\n".join(f"## 第 {n} 节" for n in range(3_000)), "# " + "标题 " * 3_000 + "\n\n## 甲\n\n正文"):
+        parts = chunks_of(text)
+        assert max(width(part.text) for part in parts) <= 2 * CHUNK_WIDTH
+        assert max(len("".join(part.heading)) for part in parts) <= MARKED_CHARS + 1
 
 
 @pytest.mark.parametrize(

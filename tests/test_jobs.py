@@ -164,6 +164,16 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_what_is_forgotten_by_several_at_once_is_no_error(jobs: Jobs, redis_url: str) -> None:
+    jobs.enqueue("fakes.jobs.note", "unused", "text", job_id="one", timeout=60)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hdel("rq:job:one", "status")  # what is left of a job when a worker writes to it after it was deleted
+    jobs.forget("one")
+    jobs.forget("one")
+    jobs.enqueue("fakes.jobs.note", "unused", "text", job_id="one", timeout=60)
+    assert jobs.live() == {"one"}
+
+
 def test_progress_never_goes_back_and_has_a_ttl(jobs: Jobs, redis_url: str) -> None:
     jobs.report("one", 0.5, ttl=100)
     jobs.report("one", 0.25, ttl=100)

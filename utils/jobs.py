@@ -111,7 +111,10 @@ class Jobs:
     def forget(self, job_id: str) -> None:
         """Removes what RQ still knows of a job, so that one of the same id can be queued."""
         with _translated(), contextlib.suppress(NoSuchJobError, KeyError):  # KeyError: as above
-            self._fetch(job_id).delete()
+            try:
+                self._fetch(job_id).delete()
+            except InvalidJobOperation:  # somebody else has just deleted it; what was written to it since has no status
+                self.redis.delete(Job.key_for(job_id))
 
     def outcome(self, job_id: str) -> Outcome:
         """What became of a job, for a minute after its end; then, and where Redis was emptied meanwhile, it has failed."""
