@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from services.contents import Place, contents
 from services.cutting import Span
 from services.numerals import CHINESE
 from services.outlines import Heading, Line, headings
@@ -19,8 +20,15 @@ _LIST_ITEM = re.compile(
     rf"|[（(]?[{CHINESE}]{{1,3}}[)）、]|第[\d{CHINESE}]{{1,6}}[条條款项項])"
 )
 
-Kind = Literal["heading", "table", "code", "prose"]
-Place = tuple[int, int]  # the number of a page, from 0, and an offset in its text
+Kind = Literal["heading", "table", "code", "prose", "contents"]
+
+
+class _Marks(NamedTuple):
+    """What is known of lines: where code begins and ends, which belong to a table of contents, and the headings."""
+
+    fences: set[Place]
+    contents: set[Place]
+    headings: dict[Place, Heading]
 
 
 class Block(NamedTuple):
@@ -41,12 +49,12 @@ def is_list_item(line: str) -> bool:
 def blocks(pages: Sequence[Page]) -> Iterator[list[Block]]:
     """The blocks of each page, in order. Headers and footers that stand on an earlier page are in none."""
     spans = bodies(pages)
-    fences = _fences(pages, spans)
-    outline = headings(_lines_of_text(pages, spans, fences))
+    fences, listed = _fences(pages, spans), contents(pages, spans)
+    marks = _Marks(fences, listed, headings(_lines_of_text(pages, spans, fences, listed)))
     table: Table | None = None
     fenced = False
     for number, (page, span) in enumerate(zip(pages, spans, strict=True)):
-        found, fenced = _read(page.text, span, number, fences, outline, fenced, table)
+        found, fenced = _read(page.text, span, number, marks, fenced, table)
         found = list(_with_heads(page.text, found, table))
         if found:
             last = found[-1]
@@ -82,7 +90,7 @@ def _fences(pages: Sequence[Page], spans: Sequence[Span]) -> set[Place]:
     return places
 
 
-def _lines_of_text(pages: Sequence[Page], spans: Sequence[Span], fences: set[Place]) -> Iterator[Line]:
+def _lines_of_text(pages: Sequence[Page], spans: Sequence[Span], fences: set[Place], listed: set[Place]) -> Iterator[Line]:
     fenced = False
     for number, (page, span) in enumerate(zip(pages, spans, strict=True)):
         below = False
@@ -90,7 +98,7 @@ def _lines_of_text(pages: Sequence[Page], spans: Sequence[Span], fences: set[Pla
             line = page.text[start:end].strip()
             if (number, start) in fences:
                 fenced, below = not fenced, False
-            elif fenced or not line:
+            elif fenced or not line or (number, start) in listed:
                 below = False
             else:
                 yield Line((number, start), line, below)
@@ -101,8 +109,7 @@ def _read(
     text: str,
     span: Span,
     number: int,
-    fences: set[Place],
-    outline: dict[Place, Heading],
+    marks: _Marks,
     fenced: bool,
     before: Table | None,
 ) -> tuple[list[Block], bool]:
@@ -113,11 +120,13 @@ def _read(
     open_kind: Kind | None = None
     for i, (start, end) in enumerate(lines):
         line = text[start:end]
-        fence = (number, start) in fences
-        heading = None if fenced or fence else outline.get((number, start))
+        fence = (number, start) in marks.fences
+        heading = None if fenced or fence else marks.headings.get((number, start))
         kind: Kind | None = "code" if fenced or fence else _kind(line, heading, i in loose)
+        if kind and kind != "code" and (number, start) in marks.contents:
+            kind = "contents"
         starts = heading is not None or (fence and not fenced) or (kind == "prose" and is_list_item(line))
-        starts = starts or (i in loose and i - 1 not in loose)
+        starts = starts or (kind == "table" and i in loose and i - 1 not in loose)
         if kind and (kind != open_kind or starts):
             found.append(Block(kind, start, end, heading))
         elif kind:

@@ -30,17 +30,23 @@ def chunks_of(text: str) -> list[TextChunk]:
     return chunk(pages(text, numbered=False))
 
 
-def assert_faithful(given_pages: Sequence[Page]) -> None:
-    """Every chunk stands where it says, on one page, and what lies between two stands at an edge of an earlier page too."""
-    text, at, left_out = extracted_text(given_pages), 0, []
+def left_out(given_pages: Sequence[Page]) -> list[tuple[str, int]]:
+    """What lies between the chunks, each of which stands where it says, on one page; with its place in the document."""
+    text, at, found = extracted_text(given_pages), 0, []
     for number, part in enumerate(chunk(given_pages)):
         assert part.index == number
         assert part.text == text[part.start : part.end] != ""
         assert any(part.page == page.number and part.text in page.text for page in given_pages)
         assert part.start >= at
-        left_out.append((text[at : part.start], at))
+        found.append((text[at : part.start], at))
         at = part.end
-    for between, place in [*left_out, (text[at:], at)]:
+    return [*found, (text[at:], at)]
+
+
+def assert_faithful(given_pages: Sequence[Page]) -> None:
+    """Nothing is left out but what stands at an edge of an earlier page too."""
+    text = extracted_text(given_pages)
+    for between, place in left_out(given_pages):
         for line in between.split():  # pages are counted
             assert NO_LETTERS.sub("", line) in NO_LETTERS.sub("", text[:place]), "what is left out stands nowhere else"
 
@@ -83,6 +89,28 @@ EDGES = st.sampled_from(["", "工程规范", "第 {n} 页 共 9 页", "- {n} -",
 @given(EDGES, EDGES, st.lists(st.lists(LINES, max_size=5).map("\n".join), min_size=3, max_size=7))
 def test_of_what_comes_again_on_every_page_nothing_is_lost(top: str, bottom: str, texts: list[str]) -> None:
     assert_faithful(pages(*(f"{top}\n{text}\n{bottom}".replace("{n}", str(n)) for n, text in enumerate(texts, 1))))
+
+
+SECTIONS = ["第三章 休假", "3.1 Results", "一、总则", "备件的 存放", "Scope"]
+ENTRIES = st.builds(
+    "{}{}{}".format, st.sampled_from(SECTIONS), st.sampled_from([" . . . . ", "……", "\t", " "]), st.integers(1, 6)
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(ENTRIES | LINES, min_size=3, max_size=12),
+    st.lists(st.lists(st.sampled_from([*SECTIONS, ZH, ""]), max_size=4), max_size=6),
+)
+def test_of_a_table_of_contents_nothing_is_left_out_but_what_has_dots_or_stands_elsewhere(
+    table: list[str], texts: list[list[str]]
+) -> None:
+    given_pages = pages("\n".join(table), *map("\n".join, texts))
+    text = extracted_text(given_pages)
+    for between, place in left_out(given_pages):
+        elsewhere = NO_LETTERS.sub("", text[:place] + text[place + len(between) :])
+        for line in between.split("\n"):
+            assert re.search(r"\. \.|……|\t", line) or NO_LETTERS.sub("", line) in elsewhere
 
 
 def test_headers_and_footers_are_in_one_chunk_only() -> None:
