@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 K1, B = 1.2, 0.75
 MOST_POSTINGS = 1_000_000  # that a query has looked at: some 15 ms
 BLOCK_POSTINGS = 2_000_000  # merged at a time, which takes 100 MB
+SPACED, UNSPACED = -1, 1  # scripts
 STOP_WEIGHT = 0.1  # of a query's small words; not 0, for they may be all that it has
 
 # scripts that write no spaces between words: CJK, kana, hangul, Thai, Lao, Burmese, Khmer
@@ -40,6 +41,8 @@ _UNSPACED = (
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED)
 _WORD = re.compile(rf"\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d+)+|[^\W_{_CLASS}]+")
 _PART = re.compile(r"\d+|\D+")
+_UNSPACED_LETTERS = re.compile(f"[{_CLASS}]+")
+_SPACED_LETTERS = re.compile(rf"[^\W\d_{_CLASS}]+")
 _WORD_BIT = 1 << 63
 _WORD_CHARS = 64  # what is longer is no word
 
@@ -72,6 +75,10 @@ class Matches:
         has[at[self.terms[at] == found]] = True
         return float(self.weights[has].sum() / self.weights.sum())
 
+    def weight(self, script: int) -> float:
+        """What the query's terms of a script weigh; numbers count as SPACED."""
+        return float(self.weights[(self.terms < _WORD_BIT) == (script == UNSPACED)].sum())
+
 
 def terms(text: str) -> Terms:
     """All terms of `text`, as often as they occur."""
@@ -83,6 +90,16 @@ def terms(text: str) -> Terms:
     return np.concatenate(
         [points[unspaced], points[:-1][pairs] << np.uint64(21) | points[1:][pairs], np.array(words, np.uint64)]
     )
+
+
+def script(text: str) -> int:
+    """What most of a text is written in, SPACED or UNSPACED; 0 without letters.
+
+    A character of a script without spaces is as wide as two letters, and says at least as much.
+    """
+    spaced = sum(map(len, _SPACED_LETTERS.findall(text)))
+    unspaced = 2 * sum(map(len, _UNSPACED_LETTERS.findall(text)))
+    return (unspaced > spaced) - (unspaced < spaced)
 
 
 @cache

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.conversations import ReadyDocument
 from models.embeddings import Vectors
 from models.passages import Passage
-from services.lexical import Matches, bm25
+from services.lexical import SPACED, UNSPACED, Matches, bm25
 from services.segments import Segment, searched_text
 
 # Words and meaning are each brought to about 0..1, then added. The floors keep small differences from being blown up: that
@@ -83,6 +83,11 @@ class Collection:
         if self.chunks.any():
             return self.chunks
         return np.isin(np.arange(self.bounds[-1]), self.summaries)
+
+    @cached_property
+    def scripts(self) -> NDArray[np.int8]:
+        """What each text is written in (see `lexical.script`)."""
+        return np.concatenate([part.segment.scripts for part in self.parts])
 
     @cached_property
     def estimated(self) -> NDArray[np.bool_]:
@@ -181,7 +186,8 @@ def rank(query: str, vector: Vectors, parts: Sequence[Part]) -> Ranking:
     matches = bm25(query, [part.segment.words for part in parts], collection.alive)
     similarity = np.concatenate([part.segment.similarity(vector) for part in parts])
     average = float(similarity[collection.scale].mean())
-    ranking = Ranking(collection, vector, matches, similarity, _fused(matches, similarity, collection.scale, average))
+    fused = _fused(matches, collection.scripts, similarity, collection.scale, average)
+    ranking = Ranking(collection, vector, matches, similarity, fused)
     return _rescored(ranking, average) if collection.estimated.any() else ranking
 
 
@@ -201,7 +207,7 @@ def _rescored(ranking: Ranking, average: float) -> Ranking:
         average -= error * len(possible) / int(collection.scale.sum())
     known = ~collection.estimated
     known[best] = True
-    fused = _fused(ranking.matches, similarity, collection.scale & known, average)
+    fused = _fused(ranking.matches, collection.scripts, similarity, collection.scale & known, average)
     fused[~known] = -np.inf
     return replace(ranking, similarity=similarity, fused=fused)
 
@@ -212,9 +218,33 @@ def _top(fused: NDArray[np.float32], texts: NDArray[np.int64], k: int) -> NDArra
 
 
 def _fused(
-    matches: Matches, similarity: NDArray[np.float32], scale: NDArray[np.bool_], average: float
+    matches: Matches,
+    scripts: NDArray[np.int8],
+    similarity: NDArray[np.float32],
+    scale: NDArray[np.bool_],
+    average: float,
 ) -> NDArray[np.float32]:
     top = max(float(matches.scores[scale].max()), LEXICAL_FLOOR * float(matches.weights.sum()), 1e-9)
     spread = max(float(similarity[scale].max()) - average, DENSE_FLOOR)
-    fused: NDArray[np.float32] = matches.scores / top + DENSE_WEIGHT * (similarity - average) / spread
+    words = matches.scores + _credit(matches, scripts, similarity - average, scale)
+    fused: NDArray[np.float32] = words / top + DENSE_WEIGHT * (similarity - average) / spread
     return fused
+
+
+def _credit(
+    matches: Matches, scripts: NDArray[np.int8], meaning: NDArray[np.float32], scale: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """What texts score for words of the question that they can hardly have, being in another script than those.
+
+    Chunks of the words' own script would otherwise leave no answer in another language a chance. Of such words a text is
+    taken to have as large a part as its cosine is above the average (`meaning`), but no more than the best of those chunks
+    scores: where there are none of these, nothing changes.
+    """
+    credit = np.zeros_like(matches.scores)
+    for script in (SPACED, UNSPACED):
+        others = matches.scores[scale & (scripts == -script)]
+        if len(others):
+            texts = scripts == script
+            promised = np.maximum(meaning[texts], 0) * np.float32(matches.weight(-script))
+            credit[texts] = np.minimum(promised, others.max())
+    return credit

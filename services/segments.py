@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.vector_db_manager import StoredDocument
-from services.lexical import Postings, merged
+from services.lexical import Postings, merged, script
 from utils import array_files
 
-FORMAT = 2  # to be raised whenever terms or arrays change
+FORMAT = 3  # to be raised whenever terms or arrays change
 OVERVIEW = "summary overview abstract contents about 摘要 总结 概述 概括 简介 介绍 主要内容 讲了什么"
 VECTOR_ROWS = 8_192  # at a time: what they take stays in the processor's cache
 SUMMARY = -1  # its number as a chunk
@@ -49,10 +49,10 @@ class Strings(NamedTuple):
 class Segment:
     """Documents `ids`, one after the other: the texts of document i are `bounds[i]:bounds[i + 1]`, its summary first.
 
-    By text: `contexts`; `starts`, the offsets in the document; `pages`, 0 for none; `chunks`, their numbers. The passages of
-    text i are rows `firsts[i]:firsts[i + 1]` of `vectors` (of length 1; None when another model made them), and begin at
-    `offsets` in the text. `signs` has a bit for each number of a vector, 1 where it is positive: (words of 64 bits,
-    passages). Without it vectors are float32, else float16.
+    By text: `contexts`; `starts`, the offsets in the document; `pages`, 0 for none; `chunks`, their numbers; `scripts` (see
+    `lexical.script`). The passages of text i are rows `firsts[i]:firsts[i + 1]` of `vectors` (of length 1; None when another
+    model made them), and begin at `offsets` in the text. `signs` has a bit for each number of a vector, 1 where it is
+    positive: (words of 64 bits, passages). Without it vectors are float32, else float16.
     """
 
     ids: tuple[str, ...]
@@ -63,6 +63,7 @@ class Segment:
     starts: Ints
     pages: NDArray[np.int32]
     chunks: NDArray[np.int32]
+    scripts: NDArray[np.int8]
     firsts: Ints
     offsets: NDArray[np.int32]
     vectors: NDArray[Any] | None
@@ -84,6 +85,7 @@ class Segment:
             starts=np.array([0, *(chunk[0].start for chunk in chunks)]),
             pages=np.array([0, *(chunk[0].page or 0 for chunk in chunks)], np.int32),
             chunks=np.array([SUMMARY, *(chunk[0].chunk for chunk in chunks)], np.int32),
+            scripts=np.array([script(text) for text in texts], np.int8),
             firsts=np.cumsum([0, 1, *map(len, chunks)]),
             offsets=np.array([0, *(passage.start - chunk[0].start for chunk in chunks for passage in chunk)], np.int32),
             vectors=document.vectors,
@@ -231,7 +233,7 @@ def _arrays(sources: Sequence[Source]) -> Iterator[tuple[str, array_files.Blocks
     runs = [(segment, *run) for segment, kept in sources for run in Source(segment, kept).runs()]
     yield "bounds", [_offsets([np.diff(s.bounds)[documents] for s, documents, _, _ in runs])]
     yield "firsts", [_offsets([np.diff(s.firsts)[texts] for s, _, texts, _ in runs])]
-    for name in ("starts", "pages", "chunks"):
+    for name in ("starts", "pages", "chunks", "scripts"):
         yield name, [getattr(s, name)[texts] for s, _, texts, _ in runs]
     yield "offsets", [s.offsets[passages] for s, _, _, passages in runs]
     for name in ("texts", "contexts"):

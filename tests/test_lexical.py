@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.lexical import Postings, bm25, terms
+from services.lexical import SPACED, UNSPACED, Postings, bm25, script, terms
 
 
 def scores(query: str, *documents: list[str]) -> list[float]:
@@ -84,3 +84,27 @@ def test_an_empty_query_covers_nothing() -> None:
 
 def test_terms_are_the_same_in_every_process() -> None:
     assert terms("warsaw").tolist() == [0xC585C4F01851232B]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("员工手册", UNSPACED),
+        ("員工手冊第 12 頁：GPU 的使用規定", UNSPACED),
+        ("これはカタカナです", UNSPACED),
+        ("Employees 员工 must wear a badge.", SPACED),
+        ("def main(): return 1", SPACED),
+        ("он читает книги", SPACED),
+        ("1 024 | 3.14 | 2024-05-01 …", 0),
+        ("", 0),
+        ("\ud800", 0),
+    ],
+)
+def test_the_script_of_a_text_is_that_of_most_of_its_letters(text: str, expected: int) -> None:
+    assert script(text) == expected
+
+
+def test_the_words_of_a_query_weigh_by_their_scripts() -> None:
+    found = bm25("Saturn V 的推力", [Postings.build(["Saturn V", "推力"])])
+    assert found.weight(SPACED) + found.weight(UNSPACED) == pytest.approx(found.weights.sum())
+    assert found.weight(SPACED) == pytest.approx(bm25("Saturn V", [Postings.build(["Saturn V", "推力"])]).weights.sum())

@@ -48,6 +48,7 @@ def texts(segment: Segment) -> list[tuple[object, ...]]:
             segment.starts[n],
             segment.pages[n],
             segment.chunks[n],
+            segment.scripts[n],
         )
         for n in range(len(segment.starts))
     ]
