@@ -19,7 +19,7 @@ from models.passages import Passage, TextChunk
 from services import document_files as files
 from services.chunking import chunk
 from services.page_journal import PageJournal, pages_of
-from utils.errors import DocumentNotReady
+from utils.errors import DocumentNotReady, NotFound
 from utils.loaders import Page
 from utils.settings import Settings
 
@@ -42,8 +42,12 @@ def read_pages(folder: Path, first: int, last: int) -> list[Page]:
     """Pages of a document that was read, 1-based and inclusive.
 
     Formats without pages have parts, such as the sheets of a workbook, which count as pages and whose number is None.
+    Raises NotFound when the document was deleted just now.
     """
-    return list(pages_of(folder / files.JOURNAL, first, last))
+    try:
+        return list(pages_of(folder / files.JOURNAL, first, last))
+    except FileNotFoundError:
+        raise NotFound(what="document") from None
 
 
 def keep_chunks(folder: Path, chunks: Sequence[TextChunk]) -> None:

@@ -6,11 +6,12 @@ LONGEST = 40  # characters between the brackets; a list of ten numbers has them
 
 CLOSING = {"[": "]", "［": "］", "【": "】", "〔": "〕"}
 _LABELS = (
-    *("参考资料", "参考文献", "参考", "来源", "资料", "引用", "出处", "段落", "文献"),
+    *("参考资料", "参考文献", "参考", "来源", "资料", "引用", "出处", "段落", "文献", "文档"),
     *("sources", "source", "citations", "citation", "cite", "references", "reference", "refs", "ref", "passages", "passage"),
+    *("document", "doc"),
 )
 _RANGE = r"[ \t]?[-–—~～至][ \t]?"
-_COMMA = r"[ \t]?[,，、;；][ \t]?"
+_COMMA = r"[ \t]?(?:[,，、;；&和与]|and(?=[ \t]))[ \t]?"
 _ITEM = rf"\d{{1,3}}(?:{_RANGE}\d{{1,3}})?"
 
 
@@ -20,12 +21,21 @@ def _begun(word: str) -> str:
 
 
 _LABEL = rf"(?:{'|'.join(_LABELS)})[ \t]?[:：]?[ \t]?"
+_PAGE = r"(?:pages?|pp?\.?|第)[ \t]?"  # what some write behind the number, as it stands above the passage
+_PAGES = rf"(?:[ \t]?[,，:：])?[ \t]?{_PAGE}\d{{1,4}}(?:{_RANGE}\d{{1,4}})?(?:[ \t]?页)?"
+_PAGES_BEGUN = (
+    rf"(?:[ \t]?[,，:：])?[ \t]?(?:{_begun('page')}|{_PAGE}(?:\d{{1,4}}(?:{_RANGE}(?:\d{{1,4}})?)?[ \t]?页?[ \t]?)?)"
+)
 _LINES = r"†[^\]】\n]*"  # of a page, as some services have it; their numbers may have two parts, which are not ours
 _BODY = re.compile(
-    rf"[ \t]?(?:{_LABEL})?(?:(?P<items>{_ITEM}(?:{_COMMA}{_ITEM})*)(?:{_LINES})?|\d{{1,3}}:\d{{1,3}}{_LINES})[ \t]?",
+    rf"[ \t]?(?:{_LABEL})?"
+    rf"(?:(?P<items>{_ITEM}(?:{_COMMA}{_ITEM})*)(?:{_PAGES}|{_LINES})?|\d{{1,3}}:\d{{1,3}}{_LINES})[ \t]?",
     re.IGNORECASE,
 )
-_LAST_BEGUN = rf"{_ITEM}(?:{_COMMA}|[ \t]|{_LINES})?|\d{{1,3}}(?:{_RANGE}|:(?:\d{{1,3}}(?:{_LINES})?)?)"
+_LAST_BEGUN = (
+    rf"{_ITEM}(?:{_COMMA}|[ \t]?(?:and?|a)?|{_PAGES_BEGUN}|{_LINES})?"
+    rf"|\d{{1,3}}(?:{_RANGE}|:(?:\d{{1,3}}(?:{_LINES})?)?)"
+)
 _BODY_BEGUN = re.compile(
     rf"[ \t]?(?:{'|'.join(map(_begun, _LABELS))}|(?:{_LABEL})?(?:{_ITEM}{_COMMA})*(?:{_LAST_BEGUN})?)", re.IGNORECASE
 )

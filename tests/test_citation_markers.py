@@ -149,6 +149,10 @@ def shown(text: str) -> str:
         ("结论 [[2]]，[[8]]。", "结论 [2]。"),
         ("结论[来源1][来源：7][来源: 2]", "结论[1][2]"),
         ("It is so [Source 1; 9] [citation:2].", "It is so [1] [2]."),
+        ("It is so [1, page 3], [2 p.4–5] and [doc 9, pp. 1-2].", "It is so [1], [2]."),
+        ("结论[1，第3页]，另见[文档8，第 12 页]。", "结论[1]，另见。"),
+        ("结论 [1 and 9]，[2和8]，[7 & 9]。", "结论 [1]，[2]。"),
+        ("[9 pages] of [3 papers] in [2 and a half] hours", "[9 pages] of [3 papers] in [2 and a half] hours"),
         ("结论【1†source】【9†L3-L5】【4:0†报告.pdf】。", "结论[1]。"),
         ('{"answer": "十五天 [1][7]"}', '{"answer": "十五天 [1]"}'),
         ("见 [7]( [1] )。", "见 ( [1] )。"),
@@ -269,6 +273,7 @@ def test_every_citation_stands_where_it_is_told(text: str) -> None:
 
 PROSE = ["利润", "growth", " ", "，", "。", ". ", "\n", "\n- ", "（", "）", " (", ")", "和", " and ", "、", ", "]
 PROSE += ["[1]", "[7]", " [7]", "[1, 7]", "【8】", "[6-9]", "［9］", "[来源：7]", "[[8]]", "【7†source】"]
+PROSE += ["[8, p. 7]", "[9和7]"]
 
 
 @settings(max_examples=400, deadline=None)

@@ -52,6 +52,11 @@ def test_parts_of_a_format_without_pages_count_as_pages(tmp_path: Path) -> None:
     assert read_pages(written(tmp_path, sheets), 2, 2) == sheets[1:]
 
 
+def test_pages_of_a_document_that_was_deleted_meanwhile_are_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        read_pages(tmp_path / "doc_gone", 1, 2)
+
+
 def test_chunks_are_those_that_were_indexed(tmp_path: Path) -> None:
     folder = written(tmp_path, PAGES)
     assert chunks_of(folder) == chunk(PAGES), "what an earlier version has indexed"
