@@ -71,7 +71,7 @@ class StrictRequest(Request):
         except orjson.JSONDecodeError as error:
             raise InvalidJson() from error
         if not isinstance(body, dict):
-            raise InvalidField(errors=[{"field": "body", "message": "must be a JSON object"}])
+            raise InvalidField.at("body", "must be a JSON object", "须为 JSON 对象")
         return body
 
 

@@ -100,7 +100,7 @@ def _decode(cursor: str) -> tuple[datetime, int]:
             return place
     except (binascii.Error, ValueError, struct.error, OverflowError):
         pass
-    raise InvalidField(errors=[{"field": "cursor", "message": "is none that this server has given"}])
+    raise InvalidField.at("cursor", "is none that this server has given", "不是本服务给出的游标")
 
 
 def find_listed(database: Database, key: SessionKey) -> Listed:

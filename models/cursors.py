@@ -28,7 +28,7 @@ def decode(cursor: str) -> tuple[datetime, str]:
             return found
     except (binascii.Error, ValueError, struct.error, OverflowError):
         pass
-    raise InvalidField(errors=[{"field": "cursor", "message": "is none that this server has given"}])
+    raise InvalidField.at("cursor", "is none that this server has given", "不是本服务给出的游标")
 
 
 def after(moment: Column[Any], id: Column[Any], cursor: str) -> list[ColumnElement[bool]]:

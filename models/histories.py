@@ -75,7 +75,7 @@ def _seq_of(connection: Connection, conversation_id: int, message_id: str) -> in
 
 def wrong_before() -> InvalidField:
     """The error where a history is to end before a message that it does not have."""
-    return InvalidField(errors=[{"field": "before", "message": "names no message of this conversation"}])
+    return InvalidField.at("before", "names no message of this conversation", "不是此对话中的消息")
 
 
 def _versions(connection: Connection, conversation_id: int) -> dict[tuple[str | None, str], list[str]]:

@@ -176,7 +176,7 @@ class LocalModel:
         config = self._model.config.get_text_config(decoder=True)
         window: int = getattr(config, "max_position_embeddings", None) or self._tokenizer.model_max_length
         if used >= window:
-            raise InvalidField(errors=[{"field": "message", "message": "longer than the model's window"}])
+            raise InvalidField.at("message", "longer than the model's window", "超过模型的上下文窗口")
         return window - used
 
     def _last(self, used: int, known: int, tokens: "TokenReader") -> AIMessageChunk:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from utils.field_faults import own
+
 SESSION_ID = r"^[A-Za-z0-9_.:\-]{1,128}$"
 SOMETHING = r"[^\s\x00-\x1f\x85]"  # a character that is to be seen
 
@@ -27,7 +29,7 @@ def example(**values: Any) -> ConfigDict:
 
 def _file(value: Any) -> Any:
     if not hasattr(value, "stream"):
-        raise ValueError("must be a file")
+        raise own("no_file")
     return value
 
 
@@ -36,7 +38,7 @@ Upload = Annotated[Any, AfterValidator(_file), WithJsonSchema({"type": "string",
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise ValueError("must not be blank")
+        raise own("blank")
     return text
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, WithJsonSchema
 
 from models.schemas import Asked, Options, SessionId, SourceView, Text, example
+from utils.field_faults import own
 
 UserId = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$", description="Names a configuration.", examples=["user_1"])
@@ -17,7 +18,7 @@ def _sendable(key: SecretStr) -> SecretStr:
     """A key goes into a header: no spaces, no line ends, ASCII; or it is one that was shown masked."""
     text = key.get_secret_value().strip()
     if MASK not in text and not (text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("must be printable ASCII without spaces")
+        raise own("unsendable_key")
     return SecretStr(text)
 
 

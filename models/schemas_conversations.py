@@ -20,6 +20,7 @@ from models.schemas import (
 )
 from models.schemas_documents import BaseId, DocumentItemView
 from models.turns import MessageStatus
+from utils.field_faults import own
 
 CREATED = "对话会话创建成功"
 CURSOR = "AAZAKgxViAAAAAAAAAAAKiRT-UE"
@@ -31,7 +32,7 @@ def _one_line(text: str) -> str:
 
 def _not_empty(text: str) -> str:
     if not text:
-        raise ValueError("must not be blank")
+        raise own("blank")
     return text
 
 

@@ -37,7 +37,7 @@ class FieldErrorView(BaseModel):
     model_config = example(field="message", message="Field required")
 
     field: str = Field(description="The path to the field, with dots; `body` where it is the whole.")
-    message: str
+    message: str = Field(description="In the language of Accept-Language too.")
 
 
 class ProblemView(BaseModel):
@@ -59,4 +59,5 @@ class ProblemView(BaseModel):
     detail: str = Field(description="A sentence for people, in the language of Accept-Language.")
     code: str = Field(description="Stable; for programs.")
     request_id: str
+    filename: str | None = Field(None, description="The uploaded file that is at fault.", examples=["员工手册.pdf"])
     errors: list[FieldErrorView] | None = Field(None, description="Which fields are at fault.")

@@ -96,7 +96,7 @@ def with_pictures_read(images: ImageService) -> Prepare:
         asked = [url for message in turn.history or () for url in message.get("images", ())]
         urls = list(dict.fromkeys([*asked, *(picture.path for picture in turn.attachments)]))
         if len(urls) > MOST_PICTURES:
-            raise InvalidField(errors=[{"field": "messages", "message": f"at most {MOST_PICTURES} pictures"}])
+            raise InvalidField.at("messages", f"at most {MOST_PICTURES} pictures", f"最多 {MOST_PICTURES} 张图片")
 
         async def read(url: str) -> Attachment:
             return await images.read(await _content(url, images.settings), language)
@@ -136,7 +136,9 @@ async def _content(url: str, settings: Settings) -> bytes:
     if url.startswith("data:"):
         return await asyncio.to_thread(_data, url)
     if not url.startswith(("http://", "https://")):
-        raise InvalidField(errors=[{"field": "messages", "message": "the URL of a file must begin with data: or http"}])
+        raise InvalidField.at(
+            "messages", "the URL of a file must begin with data: or http", "文件的 URL 须以 data: 或 http 开头"
+        )
     fetched = await fetch(url, settings, max_bytes=limit)
     if fetched.truncated:
         raise TooLarge(limit=limit)
@@ -152,4 +154,4 @@ def _data(url: str) -> bytes:
             raise ValueError("no data")
         return base64.b64decode(data, validate=True) if head.endswith(";base64") else unquote_to_bytes(data)
     except (ValueError, binascii.Error):
-        raise InvalidField(errors=[{"field": "messages", "message": "the data of a file is broken"}]) from None
+        raise InvalidField.at("messages", "the data of a file is broken", "文件数据已损坏") from None

@@ -42,12 +42,12 @@ class AudioService:
         """
         audio_format = format or "wav"
         if audio_format not in MEDIA_TYPES:
-            raise InvalidField(errors=[{"field": "format", "message": f"must be one of {', '.join(MEDIA_TYPES)}"}])
-        if len(text) > self.settings.TTS_MAX_CHARS:
-            raise InvalidField(errors=[{"field": "text", "message": f"at most {self.settings.TTS_MAX_CHARS} characters"}])
+            raise InvalidField.at("format", f"must be one of {', '.join(MEDIA_TYPES)}", f"只能是 {'、'.join(MEDIA_TYPES)}")
+        if len(text) > (most := self.settings.TTS_MAX_CHARS):
+            raise InvalidField.at("text", f"at most {most} characters", f"最多 {most} 个字符")
         parts = speech_parts(text, PART_UNITS)
         if not parts:
-            raise InvalidField(errors=[{"field": "text", "message": "holds nothing that can be spoken"}])
+            raise InvalidField.at("text", "holds nothing that can be spoken", "没有可以朗读的内容")
         if not self.settings.DASHSCOPE_API_KEY.get_secret_value():
             raise ProviderNotConfigured(setting="DASHSCOPE_API_KEY")
         samples = b"".join(asyncio.run(self._speak_all(parts, voice)))
@@ -107,5 +107,5 @@ class AudioService:
         if code.startswith("Throttling"):
             return UpstreamBusy(upstream=UPSTREAM)
         if code.startswith("InvalidParameter") and voice:
-            return InvalidField(errors=[{"field": "voice", "message": "was refused by the speech model"}])
+            return InvalidField.at("voice", "was refused by the speech model", "语音模型不接受这个取值")
         return error_of(reply.status_code, upstream=UPSTREAM, headers=reply.headers or {})

@@ -171,7 +171,7 @@ async def _asked_by_langchain(model: BaseChatModel, request: Completion) -> Asyn
             yield 0, message, message.response_metadata
     except (ValueError, NotImplementedError) as error:
         log.warning("%s cannot be asked: %s", request.model, error)
-        raise InvalidField(errors=[{"field": "messages", "message": "are not such as this model can be asked"}]) from None
+        raise InvalidField.at("messages", "are not such as this model can be asked", "不是该模型能处理的内容") from None
 
 
 def _converted(messages: Sequence[dict[str, Any]]) -> list[BaseMessage]:

@@ -66,7 +66,7 @@ class ConfigService:
                 sealed = self.box.seal(key, _purpose(owner, user_id, edited)) if key else ""
                 edited = replace(edited, custom_api_key=sealed)
             if edited.current_model_type == CUSTOM and not edited.custom_api_url:
-                raise _invalid("custom_api_url", "the model type custom needs it")
+                raise InvalidField.at("custom_api_url", "the model type custom needs it", "model_type 为 custom 时必填")
             return edited
 
         return self._shown(owner, user_id, user_configs.change(self.database, owner, user_id, edit))
@@ -85,7 +85,7 @@ class ConfigService:
         }
         changes: dict[str, Any] = {name: text.strip() for name, text in texts.items() if text is not None}
         if body.model_type and body.model_type.strip() not in (types := (DEFAULT, *self.presets, CUSTOM)):
-            raise _invalid("model_type", f"must be one of {', '.join(types)}")
+            raise InvalidField.at("model_type", f"must be one of {', '.join(types)}", f"只能是 {'、'.join(types)}")
         if url := changes.get("custom_api_url"):
             changes["custom_api_url"] = self._checked(url)
         if "max_tokens" in body.model_fields_set:
@@ -95,9 +95,9 @@ class ConfigService:
     def _checked(self, url: str) -> str:
         checked = self.background.run(check_url(url, self.settings))
         if "?" in checked:
-            raise _invalid("custom_api_url", "must have no query")
+            raise InvalidField.at("custom_api_url", "must have no query", "不能带查询参数")
         if len(checked) > URL_CHARS:
-            raise _invalid("custom_api_url", f"must have at most {URL_CHARS} characters")
+            raise InvalidField.at("custom_api_url", f"must have at most {URL_CHARS} characters", f"最多 {URL_CHARS} 个字符")
         return checked
 
     def _type(self, config: UserConfig) -> str:
@@ -159,7 +159,3 @@ def _without_password(url: str) -> str:
 def _purpose(owner: str, user_id: str, config: UserConfig) -> str:
     """What a key is sealed for: no row, however it came about, can send it to another URL."""
     return json.dumps([owner, user_id, config.custom_api_url])
-
-
-def _invalid(field: str, message: str) -> InvalidField:
-    return InvalidField(errors=[{"field": field, "message": message}])

@@ -18,7 +18,7 @@ from models.turns import SessionKey
 from services import document_files as files
 from services.document_work import DocumentWork
 from services.retrieval_service import RetrievalService
-from utils.errors import NotFound
+from utils.errors import DocumentUnreadable, NotFound, TooLarge, UnsupportedType
 from utils.file_util import clean_filename, detect
 from utils.settings import Settings
 
@@ -44,7 +44,7 @@ class DocumentService:
         """Stores files and queues them; the session is made if it is missing. When one is refused none is kept.
 
         What the session has already is answered as it is, a `duplicate`, and not read again unless that had failed. Raises
-        TooLarge, UnsupportedType, DocumentUnreadable for an empty file, or NotFound when the session is deleted meanwhile.
+        TooLarge, UnsupportedType or DocumentUnreadable, which name the file, or NotFound when the session is just deleted.
         """
         ttl = self.settings.MEMORY_TTL_SECONDS if temporary else None
 
@@ -69,10 +69,13 @@ class DocumentService:
     @contextlib.contextmanager
     def _checked(self, stream: BinaryIO, filename: str) -> Iterator[tuple[Document, files.Incoming]]:
         """A file that may be accepted; the document lacks only its holder."""
-        document_id = f"doc_{secrets.token_hex(12)}"
-        with files.received(self.settings, stream, document_id) as incoming:
-            media_type = detect(incoming.path, filename, self.settings.ALLOWED_FILE_TYPES)
-            name = clean_filename(filename)
+        document_id, name = f"doc_{secrets.token_hex(12)}", clean_filename(filename)
+        with contextlib.ExitStack() as kept:
+            try:
+                incoming = kept.enter_context(files.received(self.settings, stream, document_id))
+                media_type = detect(incoming.path, filename, self.settings.ALLOWED_FILE_TYPES)
+            except (TooLarge, UnsupportedType, DocumentUnreadable) as error:
+                raise error.of_file(name) from None
             yield Document(document_id, None, name, media_type, incoming.bytes, incoming.sha256, now()), incoming
 
     def _store(self, document: Document, incoming: files.Incoming) -> Document:

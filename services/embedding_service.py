@@ -21,7 +21,9 @@ class EmbeddingService:
         what the model's server amounts to.
         """
         if sum(map(len, texts)) > MAX_CHARS:
-            raise InvalidField(errors=[{"field": "input", "message": f"at most {MAX_CHARS} characters in one request"}])
+            raise InvalidField.at(
+                "input", f"at most {MAX_CHARS} characters in one request", f"一次请求最多 {MAX_CHARS} 个字符"
+            )
         if dimensions is not None and self.retrieval.embed(texts[:1]).shape[1] != dimensions:
             raise OptionNotSupported(option="dimensions", model=model)
         return self.retrieval.embed(texts), sum(map(estimate_tokens, texts))

@@ -37,13 +37,13 @@ def parse(
     """
     messages = [message for message in body.all_messages() if message.role in ("user", "assistant")]
     if not messages or messages[-1].role != "user":
-        raise _fault("the last one must be the user's")
+        raise _fault("the last one must be the user's", "最后一条须为用户的消息")
     question = messages.pop()
     files = () if body.trigger == "regenerate-message" else _files(question)
     if not question.text.strip() and not files and body.trigger != "regenerate-message":
-        raise _fault("the last one must not be blank")
+        raise _fault("the last one must not be blank", "最后一条不能为空白")
     if files and not body.id:
-        raise _fault("files need a chat with an id")
+        raise _fault("files need a chat with an id", "带文件时须有 id")
     earlier = since_last_answer(messages) if body.id else []
     turn = Turn(
         key=SessionKey(owner, body.id or ""),
@@ -117,5 +117,5 @@ def _files(message: FrontEndMessage) -> tuple[AttachedFile, ...]:
     )
 
 
-def _fault(message: str) -> InvalidField:
-    return InvalidField(errors=[{"field": "messages", "message": message}])
+def _fault(en: str, zh: str) -> InvalidField:
+    return InvalidField.at("messages", en, zh)

@@ -142,7 +142,7 @@ class Generation:
         self.started = time.perf_counter()
         self.silent = True  # until the model's first event
         if estimate_tokens(turn.message) > shop.settings.LLM_CONTEXT_TOKENS:
-            raise InvalidField(errors=[{"field": "message", "message": "longer than the model's window"}])
+            raise InvalidField.at("message", "longer than the model's window", "超过模型的上下文窗口")
 
     def prepare(
         self,

@@ -27,13 +27,13 @@ def agent_turn(body: ChatCompletionBody, owner: str, language: Language) -> tupl
     system = [message.text for message in body.messages if message.role in ("system", "developer")]
     messages = [message for message in body.messages if message.role not in ("system", "developer")]
     if not messages or messages[-1].role != "user":
-        raise _fault("the last one must be the user's")
+        raise _fault("the last one must be the user's", "最后一条须为用户的消息")
     question = messages.pop()
     files = tuple(_files(question))
     if not question.text.strip() and not files:
-        raise _fault("the last one must not be blank")
+        raise _fault("the last one must not be blank", "最后一条不能为空白")
     if not body.session_id and not all(file.is_picture for file in files):
-        raise _fault("files need a session_id")
+        raise _fault("files need a session_id", "带文件时须有 session_id")
     earlier = since_last_answer(messages) if body.session_id else []
     turn = Turn(
         key=SessionKey(owner, body.session_id or NO_SESSION),
@@ -76,7 +76,7 @@ def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     except ValueError:
         args = None
     if not isinstance(args, dict):
-        raise _fault("the arguments of a tool call are not a JSON object")
+        raise _fault("the arguments of a tool call are not a JSON object", "工具调用的参数须为 JSON 对象")
     return {"id": call_id, "name": name, "args": args}
 
 
@@ -92,19 +92,19 @@ def _files(message: Message) -> Iterator[AttachedFile]:
                 media_type = url.removeprefix("data:").partition(";")[0]
                 yield AttachedFile(url, _field(part, "file", "filename", ""), media_type)
             case kind:
-                raise _fault(f"the agent cannot read parts of the type {kind}")
+                raise _fault(f"the agent cannot read parts of the type {kind}", f"智能体不能读取 {kind} 类型的内容")
 
 
 def _picture(url: str) -> AttachedFile:
     if not url.startswith(("data:", "http://", "https://")):
-        raise _fault("an image_url must begin with data: or http")
+        raise _fault("an image_url must begin with data: or http", "image_url 须以 data: 或 http 开头")
     if not url.startswith("data:"):
         name = urlsplit(url).path.rpartition("/")[2]
         guessed = mimetypes.guess_type(name)[0] or ""
         return AttachedFile(url, name, guessed if guessed.startswith("image/") else ANY_PICTURE)
     file = AttachedFile(url, "", url.removeprefix("data:").partition(",")[0].partition(";")[0])
     if not file.is_picture:
-        raise _fault("an image_url must lead to a picture")
+        raise _fault("an image_url must lead to a picture", "image_url 须指向图片")
     return file
 
 
@@ -112,7 +112,7 @@ def _field(part: Part, holder: str, name: str, default: str | None = None) -> st
     held = part.model_dump().get(holder)
     value = held.get(name, default) if isinstance(held, dict) else held
     if not isinstance(value, str):
-        raise _fault(f"a part of the type {part.type} needs its {name}")
+        raise _fault(f"a part of the type {part.type} needs its {name}", f"{part.type} 类型的内容缺少 {name}")
     return value
 
 
@@ -120,5 +120,5 @@ def _clean(text: str) -> str:
     return text.replace("\0", "")  # SQL databases refuse NUL
 
 
-def _fault(message: str) -> InvalidField:
-    return InvalidField(errors=[{"field": "messages", "message": message}])
+def _fault(en: str, zh: str) -> InvalidField:
+    return InvalidField.at("messages", en, zh)

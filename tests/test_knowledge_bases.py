@@ -363,3 +363,16 @@ def test_bases_are_exported_and_deleted_with_all_else(make_server: MakeServer, s
     assert server.api.get("knowledge_bases").json() == {"knowledge_bases": [], "next_cursor": None}
     assert server.api.get(f"documents/{item['id']}").status_code == 404
     assert not (server.data / "uploads" / base).exists()
+
+
+def test_a_batch_with_one_bad_file_names_it_and_keeps_none(server: Server, base: str, session: str) -> None:
+    files = [("file", ("手册.md", RULES.encode())), ("file", ("空.md", b" \n"))]
+    for path, form in ((f"knowledge_bases/{base}/documents", {}), ("documents", {"session_id": session})):
+        answer = server.api.post(path, files=files, data=form, headers={"Accept-Language": "zh"})
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["filename"]) == (422, "document_unreadable", "空.md")
+        assert problem["detail"] == "空.md：无法读取该文档：文件中没有文字。"
+    assert server.api.get(f"knowledge_bases/{base}/documents").json()["documents"] == []
+    program = [files[0], ("file", ("setup.exe", b"MZ\0\0\1\2"))]
+    refused = server.api.post(f"knowledge_bases/{base}/documents", files=program).json()
+    assert refused["filename"] == "setup.exe" and refused["detail"].startswith("setup.exe: Files or bodies of the type ")

@@ -178,7 +178,9 @@ def test_a_row_that_was_changed_behind_our_back_sends_no_key(configs: ConfigServ
 def test_a_type_that_is_not_offered_is_refused(configs: ConfigService, name: str) -> None:
     with pytest.raises(InvalidField) as caught:
         change(configs, model_type=name, max_tokens=5)
-    assert caught.value.errors == [{"field": "model_type", "message": "must be one of default, codegeex, glm4, custom"}]
+    assert caught.value.faults("en") == [
+        {"field": "model_type", "message": "must be one of default, codegeex, glm4, custom"}
+    ]
     assert configs.get("local", "用户")["max_tokens"] is None
 
 

@@ -36,7 +36,9 @@ A vendor's exception is translated into one of these at the border where it occu
 stack trace or an upstream's body: what helps the operator goes to the log.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self, cast
+
+from utils.field_faults import fault
 
 Language = Literal["en", "zh"]
 
@@ -44,8 +46,8 @@ Language = Literal["en", "zh"]
 class ChatError(Exception):
     """An error with an HTTP status, a stable code and a message in both languages.
 
-    `params` fill the placeholders of the message; `retry_after` is in seconds; `errors` lists field errors as
-    `{"field": "…", "message": "…"}`.
+    `params` fill the placeholders of the message, a `filename` among them says of which of several files it speaks;
+    `retry_after` is in seconds; `errors` lists field errors as `{"field": "…", "message": "…", "zh": "…"}`.
     """
 
     status: ClassVar[int] = 500
@@ -65,7 +67,30 @@ class ChatError(Exception):
 
     def message(self, language: Language) -> str:
         """The sentence a person reads, in `language`."""
+        sentence = self._sentence(language)
+        if self.filename is None:
+            return sentence
+        return f"{self.filename}：{sentence}" if language == "zh" else f"{self.filename}: {sentence}"
+
+    def _sentence(self, language: Language) -> str:
         return (self.zh if language == "zh" else self.en).format(**self.params)
+
+    @property
+    def filename(self) -> str | None:
+        """The uploaded file that is at fault, where that is known."""
+        return cast(str | None, self.params.get("filename"))
+
+    def of_file(self, filename: str) -> Self:
+        """This error, which tells that it is about this file."""
+        self.params["filename"] = filename
+        return self
+
+    def faults(self, language: Language) -> list[dict[str, str]]:
+        """The field errors as clients are told them."""
+        return [
+            {"field": str(fault["field"]), "message": str((language == "zh" and fault.get("zh")) or fault["message"])}
+            for fault in self.errors
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """What `of` needs to make the error again in another process."""
@@ -135,7 +160,7 @@ class NotFound(ChatError):
         "message": "消息",
     }
 
-    def message(self, language: Language) -> str:
+    def _sentence(self, language: Language) -> str:
         what = str(self.params["what"])
         return self.zh.format(what=self.CHINESE.get(what, what)) if language == "zh" else self.en.format(what=what)
 
@@ -150,7 +175,7 @@ class ModelNotFound(ChatError):
     zh = "模型 {model} 不存在。"
 
     def __init__(self, *, model: str) -> None:
-        super().__init__(errors=[{"field": "model", "message": "names no model"}], model=model)
+        super().__init__(errors=[fault("model", "names no model", "没有这个模型")], model=model)
 
 
 class MethodNotAllowed(ChatError):
@@ -194,8 +219,8 @@ class TooLarge(ChatError):
     status = 413
     code = "too_large"
     title = "Too large"
-    en = "The body is larger than the {limit} bytes allowed."
-    zh = "请求体超过允许的 {limit} 字节。"
+    en = "Larger than the {limit} bytes that are allowed."
+    zh = "超过允许的 {limit} 字节。"
 
 
 class UnsupportedType(ChatError):
@@ -225,6 +250,11 @@ class InvalidField(ChatError):
     en = "A field of the request is invalid."
     zh = "请求中的某个字段无效。"
 
+    @classmethod
+    def at(cls, field: str, en: str, zh: str) -> "InvalidField":
+        """The error of one field: what is wrong with it, in both languages."""
+        return InvalidField(errors=[fault(field, en, zh)])
+
 
 class DocumentUnreadable(InvalidField):
     """`reason` is a key of `REASONS`: why no text could be had from the file."""
@@ -250,7 +280,7 @@ class DocumentUnreadable(InvalidField):
     def reason(self) -> str:
         return str(self.params["reason"])
 
-    def message(self, language: Language) -> str:
+    def _sentence(self, language: Language) -> str:
         en, zh = self.REASONS[self.reason]
         return self.zh.format(reason=zh) if language == "zh" else self.en.format(reason=en)
 
@@ -271,7 +301,7 @@ class OptionNotSupported(InvalidField):
     zh = "{model} 不支持参数 {option} 的这个取值。"
 
     def __init__(self, *, option: str, model: str) -> None:
-        super().__init__(errors=[{"field": option, "message": "is not supported"}], option=option, model=model)
+        super().__init__(errors=[fault(option, "is not supported", "不支持")], option=option, model=model)
 
 
 class RequestRefused(InvalidField):
@@ -284,7 +314,7 @@ class RequestRefused(InvalidField):
 
     def __init__(self, *, model: str, param: str = "", reason: str = "") -> None:
         detail = ", ".join(part for part in (param, reason) if part)
-        errors = [{"field": param, "message": reason or "was refused by the model"}] if param else None
+        errors = [fault(param, reason or "was refused by the model", reason or "被模型拒绝")] if param else None
         super().__init__(errors=errors, model=model, detail=f" ({detail})" if detail else "")
         self.reason = reason
 

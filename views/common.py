@@ -14,6 +14,7 @@ from services.protocols import native
 from services.turn_log import TurnLog
 from services.wiring import Services
 from utils.errors import InvalidField, Language, UnsupportedType
+from utils.field_faults import described
 from views.departures import on_departure
 
 LOCAL_OWNER = "local"
@@ -63,10 +64,7 @@ def named_or_new(session_id: str | None) -> SessionKey:
 
 def invalid_fields(error: ValidationError) -> InvalidField:
     """What pydantic found wrong, without what was sent."""
-    faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return InvalidField(
-        errors=[{"field": ".".join(map(str, fault["loc"])) or "body", "message": fault["msg"]} for fault in faults]
-    )
+    return InvalidField(errors=[described(fault) for fault in error.errors(include_url=False)])
 
 
 def language() -> Language:

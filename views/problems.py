@@ -29,7 +29,7 @@ def told(error: ChatError, path: str, speech: Language, request_id: str) -> tupl
     """An error as clients of that address are told it: body, status and media type."""
     if path.startswith(OPENAI_ADDRESSES):
         return openai.error(error, speech), openai.status(error), "application/json"
-    details = {
+    details: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
@@ -37,4 +37,8 @@ def told(error: ChatError, path: str, speech: Language, request_id: str) -> tupl
         "code": error.code,
         "request_id": request_id,
     }
-    return {**details, "errors": error.errors} if error.errors else details, error.status, "application/problem+json"
+    if error.filename is not None:
+        details["filename"] = error.filename
+    if error.errors:
+        details["errors"] = error.faults(speech)
+    return details, error.status, "application/problem+json"

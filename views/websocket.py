@@ -102,7 +102,7 @@ class Connection:
         except orjson.JSONDecodeError as error:
             raise InvalidJson() from error
         if not isinstance(frame, dict):
-            raise InvalidField(errors=[{"field": "body", "message": "must be a JSON object"}])
+            raise InvalidField.at("body", "must be a JSON object", "须为 JSON 对象")
         if self.asked.qsize() >= MOST_WAITING:
             raise TurnInProgress()
         chat = self.services.chat
@@ -117,7 +117,7 @@ class Connection:
                 admit()
                 self.asked.put(lambda: chat.start(native.parse(body, body.message, self.key, self.language)))
             case _:
-                raise InvalidField(errors=[{"field": "type", "message": "must be message, stop or resume"}])
+                raise InvalidField.at("type", "must be message, stop or resume", "只能是 message、stop 或 resume")
 
     def _answer(self) -> None:
         while (ask := self.asked.get()) is not None:

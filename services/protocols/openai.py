@@ -131,11 +131,13 @@ class Wire:
 def error(failure: ChatError, language: Language) -> dict[str, Any]:
     """An error as clients of OpenAI's API expect it."""
     code = status(failure)
-    faults = sorted(failure.errors, key=lambda fault: -str(fault["field"]).count("."))  # the innermost fault says most
+    faults = sorted(failure.faults(language), key=lambda fault: -fault["field"].count("."))  # the innermost fault says most
     message, param = failure.message(language), None
     if faults:
-        param = _param(str(faults[0]["field"]))
-        message = f"{message} {param}: {faults[0]['message']}" if type(failure) is InvalidField else message
+        param = _param(faults[0]["field"])
+        if type(failure) is InvalidField:
+            fault = faults[0]["message"]
+            message = f"{message}{param}：{fault}" if language == "zh" else f"{message} {param}: {fault}"
     return {
         "error": {
             "message": message,
