@@ -20,12 +20,13 @@ NO_DOCUMENTS = {"en": "no document of this session can be searched yet", "zh": "
 class Part:
     """A page of a document, `number` 1-based, and where its text begins in that of the document.
 
-    Where a format has no pages, a part of a few thousand characters.
+    Where a format has no pages, a part of a few thousand characters. `body` is its text without header and footer.
     """
 
     number: int
     text: str
     start: int
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def ground_of(passage: Passage, text: str) -> Passage | None:
 def _is_made_of(text: str, place: str) -> bool:
     """Whether every sentence of a text stands there, markup and punctuation aside, which are lost on the way."""
     letters = _letters(place)
-    parts = [_letters(text[start:end]) for start, end in sentences(text)]
+    parts = [_letters(line[start:end]) for line in text.splitlines() for start, end in sentences(line)]
     return any(parts) and all(part in letters for part in parts)
 
 

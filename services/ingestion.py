@@ -6,7 +6,7 @@ so that a job which takes long goes on in another run, and one that died does no
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from services.document_pictures import DocumentPictures
 from services.document_texts import keep_chunks
 from services.page_journal import PageJournal
 from services.retrieval_service import RetrievalService
-from services.summaries import document_summary
+from services.summaries import body_text, document_summary
 from utils import jobs
 from utils.errors import (
     DocumentUnreadable,
@@ -137,7 +137,7 @@ class Ingestion:
             raise DocumentUnreadable(next(iter(journal.given_up), "empty"))
         files.write(self.folder / files.TEXT, text)
         self._enter("summarising")
-        summary = self._summary(text)
+        summary = self._summary(journal.pages)
         self._enter("indexing")
         self._index(journal, summary)
         return None
@@ -253,9 +253,10 @@ class Ingestion:
         files.remove(self.folder / files.PICTURES)
         return True
 
-    def _summary(self, text: str) -> str:
+    def _summary(self, pages: Sequence[Page]) -> str:
         """The summary that an earlier run has made, else a new one. Never empty."""
         if not (summary := files.summary_of(self.folder)):
+            text = body_text(pages).strip() or extracted_text(pages)
             summary = document_summary(text, self.settings, embedder(self.settings).embed)
             files.write(self.folder / files.SUMMARY, summary)
         return summary

@@ -14,8 +14,10 @@ from models.tools import Description, Part, Reading
 from services import document_files as files
 from services.cutting import parts
 from services.document_texts import chunks_of, read_pages
+from services.running_heads import bodies
 from utils.errors import NotFound
 
+AROUND = 3  # pages before and behind, which show what is header and footer
 PART_WIDTH = 6_000  # of a document without pages: some 3,000 Chinese characters
 HEADINGS, HEADING_CHARS, LEVELS = 12, 60, 2
 
@@ -45,8 +47,13 @@ class Library(NamedTuple):
                 [Part(number, text[span.start : span.end], span.start) for number, span in chosen], len(spans), False
             )
         starts = accumulate((page["chars"] + 2 for page in row.pages), initial=0)
-        pages = zip(read_pages(folder, first, last), islice(starts, first - 1, None), strict=False)
-        return Reading([Part(first + n, page.text, start) for n, (page, start) in enumerate(pages)], row.page_count, True)
+        begin = max(1, first - AROUND)
+        pages = read_pages(folder, begin, last + AROUND)
+        found = [
+            Part(begin + n, page.text, start, page.text[body.start : body.end])
+            for n, (page, start, body) in enumerate(zip(pages, islice(starts, begin - 1, None), bodies(pages), strict=False))
+        ]
+        return Reading([part for part in found if first <= part.number <= last], row.page_count, True)
 
     def describe(self, chosen: Sequence[ReadyDocument]) -> list[Description]:
         """What is known of these documents; those that are gone meanwhile are left out."""

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from models.llm_factory import chat_model, provider_name
 from models.prompts import SUMMARY_OF_DOCUMENT, SUMMARY_OF_NOTES, SUMMARY_OF_PART, summary_prompt
 from models.providers import local_transformers, offline
+from services.citation_markers import without_markers
 from services.cutting import parts, sentences, width
+from services.running_heads import bodies
 from utils import http_client
 from utils.errors import ChatError, Language, UpstreamError
+from utils.loaders import Page
+from utils.prose import blocks, is_row, unwrapped
 from utils.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,16 +35,29 @@ CALLS = 4  # to the model at once
 WINDOW_SHARE = 0.5  # of the model's window for the text; the rest is for the prompt, thoughts and the answer
 NOTES_PER_CALL = 4  # at least, so that each round leaves fewer notes
 
-_MARKUP = re.compile(r"^(?:#{1,6} +|[-*+•] +|\d{1,3}[.)、] *|> ?)|[*_`]{2,}", re.MULTILINE)
-_CJK = r"[\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]"
-_BREAK = re.compile(rf"(?<={_CJK})\n(?={_CJK})")
+_MARKUP = re.compile(r"^(?:#{1,6} +|[-*+•] +|\d{1,3}[.)、](?!\d) *|> ?)|[*_`]{2,}", re.MULTILINE)
+_ENDED = re.compile(r"[。！？；…!?.][\"'”’」』）)】\]]*$")
+_TABLE = re.compile(r"^(?P<head>\|.*\|)[ \t]*\n\|[ |:-]*-[ |:-]*\|[ \t]*(?P<rows>(?:\n[ \t]*\|.*)*)", re.MULTILINE)
+_CELL = re.compile(r"(?<!\\)\|")
+LEAST_ROOM = 100  # characters, for sentences beside tables
+MOSTLY = 0.5  # of a text that are rows of tables: it is a table
+TABLE_IS: dict[Language, str] = {
+    "en": "A table with {rows} rows and the columns {columns}.",
+    "zh": "表格，共 {rows} 行，各列为：{columns}。",
+}
+COMMA: dict[Language, str] = {"en": ", ", "zh": "、"}
+
+
+def body_text(pages: Sequence[Page]) -> str:
+    """The text of a document without the headers and footers that come again on its pages."""
+    return "\n\n".join(page.text[start:end].strip() for page, (start, end) in zip(pages, bodies(pages), strict=True))
 
 
 def document_summary(text: str, settings: Settings, embed: Embed) -> str:
     """The summary of a document, in its own language. Blocks; empty only for a blank text, and the model may fail."""
     # a job would load the local model anew for each document, within its limit of memory
     if provider_name(settings) in (offline.NAME, local_transformers.NAME):
-        return central_sentences(text, embed)
+        return own_words(text, embed)
     model = chat_model(settings)
 
     async def ask(prompt: str) -> str:
@@ -53,7 +70,7 @@ def document_summary(text: str, settings: Settings, embed: Embed) -> str:
                 return await summarise(text, ask, language_of(text), embed, limit)
         except TimeoutError:
             log.warning("the model took too long to summarise a document")
-            return await asyncio.to_thread(central_sentences, text, embed)
+            return await asyncio.to_thread(own_words, text, embed)
 
     return http_client.run(bounded())
 
@@ -67,14 +84,14 @@ def language_of(text: str) -> Language:
 async def summarise(text: str, ask: Ask, language: Language, embed: Embed, limit: int) -> str:
     """The model's summary of the whole text: of each piece (`limit` wide), then of these notes, until one is left.
 
-    When the model fails, the most central sentences instead.
+    Without markers: there is nothing here that they could name. When the model fails, the document's own words instead.
     """
     summary = ""
     try:
         summary = await _summarised(text, ask, language, limit)
     except* ChatError as failed:
         log.warning("a document is summarised without the model: %s", failed.exceptions[0])
-    return summary or await asyncio.to_thread(central_sentences, text, embed)
+    return summary or await asyncio.to_thread(own_words, text, embed)
 
 
 async def _summarised(text: str, ask: Ask, language: Language, limit: int) -> str:
@@ -82,7 +99,7 @@ async def _summarised(text: str, ask: Ask, language: Language, limit: int) -> st
 
     async def answer(task: str, about: str) -> str:
         async with places:
-            summary = (await ask(summary_prompt(task, about, language))).strip()
+            summary = without_markers(await ask(summary_prompt(task, about, language))).strip()
         if not summary:
             raise UpstreamError(upstream="chat model")
         return summary
@@ -116,6 +133,24 @@ def _grouped(notes: Sequence[str], limit: int) -> list[str]:
     return groups
 
 
+def own_words(text: str, embed: Embed, max_chars: int = 600) -> str:
+    """A summary without a model: central sentences, and of tables their columns and how many rows they have."""
+    tables = list(_TABLE.finditer(text))
+    if sum(len(table[0]) for table in tables) < MOSTLY * len(text.strip()):
+        return central_sentences(text, embed, max_chars)
+    language = language_of(text)
+    summary = ""
+    for table in tables:
+        columns = [cell.strip() for cell in _CELL.split(table["head"].strip())[1:-1] if cell.strip()]
+        said = TABLE_IS[language].format(rows=len(table["rows"].split("\n")) - 1, columns=COMMA[language].join(columns))
+        if summary and len(summary) + len(said) >= max_chars:
+            break
+        summary += f"{said[:max_chars]}\n"
+    rest = _TABLE.sub("", text)
+    room = max_chars - len(summary)
+    return (summary + (central_sentences(rest, embed, room) if rest.strip() and room > LEAST_ROOM else "")).strip()
+
+
 def central_sentences(text: str, embed: Embed, max_chars: int = 600) -> str:
     """The sentences that together stand for the document best, in its order. Empty only for a blank text.
 
@@ -129,9 +164,21 @@ def central_sentences(text: str, embed: Embed, max_chars: int = 600) -> str:
     chosen = _chosen(candidates, embed(candidates), max_chars) if candidates else []
     summary = ""
     for sentence in (candidates[number] for number in sorted(chosen)):
-        space = " " if summary and summary[-1].isascii() else ""
-        summary += space + sentence
-    return summary or whole[: max_chars - 1].rstrip() + "…"
+        summary += _gap(summary) + sentence
+    return summary or _beginning(whole, max_chars)
+
+
+def _gap(before: str) -> str:
+    """What parts a text from the sentence that follows: nothing in Chinese, where it ends as a sentence."""
+    if not before or _ENDED.search(before):
+        return " " if before and before[-1].isascii() else ""
+    return "\n"
+
+
+def _beginning(text: str, max_chars: int) -> str:
+    """The first lines of a text, or as much of the first one as there is room for."""
+    end = text.rfind("\n", 0, max_chars - 1)
+    return text[: end if end > 0 else max_chars - 1].rstrip() + "…"
 
 
 def _chosen(candidates: Sequence[str], vectors: NDArray[np.float32], room: int) -> list[int]:
@@ -154,17 +201,21 @@ def _chosen(candidates: Sequence[str], vectors: NDArray[np.float32], room: int) 
 
 
 def _tidy(text: str) -> str:
-    """Running text: no marks of headings and lists, no line breaks."""
-    lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
-    return " ".join(_BREAK.sub("", _MARKUP.sub("", lines)).split())
+    """What a reader sees: no marks of headings and lists, no wrapped lines, each title and row on a line of its own."""
+    return "\n".join(filter(None, (_plain(text[start:end]) for start, end in blocks(text))))
+
+
+def _plain(text: str) -> str:
+    return unwrapped(_MARKUP.sub("", text.strip()))
 
 
 def _sample(text: str) -> list[str]:
     """Sentences from all over the document, as they read without markup. No rows of tables."""
     low, high = SENTENCE_WIDTH
-    spans = [span for span in sentences(text) if text[span.start] != "|"]
+    spans = [(start, end) for start, end in blocks(text) if not is_row(text[start:end])]
+    spans = [(first + span.start, first + span.end) for first, last in spans for span in sentences(text[first:last])]
     spans = spans[:: max(1, len(spans) // (RAW_SAMPLES * SAMPLE))]  # those of a thousand pages would take much memory
-    found = [_tidy(text[span.start : span.end]) for span in spans]
+    found = [_plain(text[start:end]) for start, end in spans]
     found = [sentence for sentence in dict.fromkeys(found) if low <= width(sentence) <= high and _is_prose(sentence)]
     step = max(1.0, len(found) / SAMPLE)
     return [found[int(n * step)] for n in range(min(len(found), SAMPLE))]

@@ -11,8 +11,9 @@ from fakes.replies import hang, status
 from fakes.upstream import Request, Upstream
 from models.embeddings import BundledEmbedder, Vectors
 from services.cutting import width
-from services.summaries import central_sentences, document_summary, language_of, summarise
+from services.summaries import body_text, central_sentences, document_summary, language_of, summarise
 from utils.errors import ChatError, UpstreamBusy, UpstreamError
+from utils.loaders import Page
 from utils.settings import Settings
 
 embed = BundledEmbedder().embed
@@ -45,7 +46,71 @@ def asked(answer: Callable[[str], str]) -> tuple[list[str], Callable[[str], Awai
 
 def test_a_short_text_is_its_own_summary() -> None:
     assert central_sentences("只有一句话。", embed) == "只有一句话。"
-    assert central_sentences("# 标题\n\n- 第一行\n没有写完的", embed) == "标题第一行没有写完的"
+    assert central_sentences("# 标题\n\n- 第一行\n没有写完的", embed) == "标题\n第一行\n没有写完的"
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (
+            "员工手册\n休假\n工作满五年的员工每年享有十天带薪年假，应当提前两\n周向部门经理申请。\n3.5 天以下的不计。",
+            "员工手册\n休假\n工作满五年的员工每年享有十天带薪年假，应当提前两周向部门经理申请。\n3.5 天以下的不计。",
+        ),
+        (
+            "会议纪要\n时间：2025年9月12日下午两点\n地点：三楼会议室",
+            "会议纪要\n时间：2025年9月12日下午两点\n地点：三楼会议室",
+        ),
+        (
+            "## Leave\nDate: 12 September\nEvery employee may take ten days of paid leave\na year, to be asked for in time.",
+            "Leave\nDate: 12 September\nEvery employee may take ten days of paid leave a year, to be asked for in time.",
+        ),
+    ],
+)
+def test_titles_and_labels_stay_lines_and_wrapped_prose_becomes_one(text: str, summary: str) -> None:
+    assert central_sentences(text, embed) == summary
+
+
+def test_a_title_is_not_glued_to_the_sentence_below_it() -> None:
+    title = "关于员工带薪年假申请与审批流程的若干补充规定说明"
+    text = "\n".join([title, *LEAVE * 2, *(f"第{n}项事务由{n}号窗口负责办理并当场答复来访者。" for n in range(30))])
+    lines = central_sentences(text, embed, 150).splitlines()
+    assert all(line == title or (title not in line and line.endswith("。")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "said"),
+    [
+        ("| 型号 | 重量 |", "| 甲型 | 20 千克 |", "表格，共 300 行，各列为：型号、重量。"),
+        ("| model | weight |", "| A | 20 kg |", "A table with 300 rows and the columns model, weight."),
+    ],
+)
+def test_of_a_table_the_columns_and_the_number_of_rows_are_told(head: str, row: str, said: str) -> None:
+    table = "\n".join([head, "| --- | --- |", *[row] * 300])
+    settings = Settings(_env_file=None)
+    assert document_summary(table, settings, embed) == said
+    assert document_summary(f"## 2024\n\n{table}\n\n## 2025\n\n{table}", settings, embed) == f"{said}\n{said}\n2024\n2025"
+    rows = central_sentences(table, embed).removesuffix("…").splitlines()
+    assert len(rows) > 5 and rows[0] == head and rows[-1] == row
+
+
+def test_headers_footers_and_page_numbers_are_no_part_of_what_is_summarised() -> None:
+    for head, foot in (("云岭公司 · 内部资料", "第 {} 页 共 6 页"), ("Yunling Ltd. · internal", "Page {} of 6")):
+        pages = [Page(n, f"{head}\n{sentence}\n{foot.format(n)}") for n, sentence in enumerate(LEAVE + ROCKETS[:2], 1)]
+        summary = central_sentences(body_text(pages), embed)
+        assert summary.count(head) <= 1 and summary.count(foot[:4]) <= 1
+        assert all(sentence in summary for sentence in LEAVE)
+
+
+@pytest.mark.parametrize(
+    ("said", "summary"),
+    [
+        ("年假共五天 [1] [9]。另见【来源 9】。", "年假共五天。另见。"),
+        ("Annual leave is 5 days [1] [9]. See also [Source 9], [^9].", "Annual leave is 5 days. See also."),
+    ],
+)
+def test_markers_that_a_model_invents_are_not_in_the_summary(said: str, summary: str) -> None:
+    _, ask = asked(lambda prompt: said)
+    assert asyncio.run(summary_of("".join(LEAVE), ask)) == summary
 
 
 @pytest.mark.parametrize("text", ["", "  \n\u3000"])
@@ -118,7 +183,7 @@ def test_every_piece_of_a_long_document_reaches_the_model_and_so_does_every_note
     notes: list[str] = []
 
     def answer(prompt: str) -> str:
-        notes.append(f"笔记〔{len(notes)}〕")
+        notes.append(f"笔记（{len(notes)}）")
         return notes[-1]
 
     prompts, ask = asked(answer)

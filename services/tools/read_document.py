@@ -72,7 +72,9 @@ async def run(args: Arguments, context: ToolContext) -> ToolOutput:
 
 def _without(part: Part, offset: int) -> Part:
     """A part without its first characters."""
-    return replace(part, text=part.text[offset:], start=part.start + min(offset, len(part.text)))
+    return (
+        replace(part, text=part.text[offset:], start=part.start + min(offset, len(part.text)), body="") if offset else part
+    )
 
 
 def _head(document: ReadyDocument, reading: Reading, parts: Sequence[Part], summary: bool, words: Mapping[str, str]) -> str:
@@ -89,7 +91,7 @@ def _head(document: ReadyDocument, reading: Reading, parts: Sequence[Part], summ
 async def _condensed(parts: Sequence[Part], context: ToolContext) -> Sequence[str]:
     """The central sentences of each part; fewer where there are many parts."""
     share = (context.room() - HEAD_CHARS) // max(len(parts), 1)
-    return await context.condense([part.text for part in parts], min(max(share, FEW_CHARS), MANY_CHARS))
+    return await context.condense([part.body.strip() or part.text for part in parts], min(max(share, FEW_CHARS), MANY_CHARS))
 
 
 def _fitting(
