@@ -1,8 +1,9 @@
 """Markers of citations in an answer while it streams.
 
 A marker that names a passage of the turn becomes `[n]`; one that names none is removed. Models write them in many ways:
-`[1]`, `［1］`, `【1】`, `[[1]]`, `[1, 2]`, `[1-3]`, `[来源：1]`, `[citation:1]`, `【1†source】`. Text is held back only
-while it may still become a marker, and never changed where a bracket is something else: in code, formulas, links, JSON.
+`[1]`, `［1］`, `【1】`, `[[1]]`, `[1, 2]`, `[1-3]`, `[来源：1]`, `[citation:1]`, `【1†source】`, `[^1]`. Text is held back
+only while it may still become a marker, and never changed where a bracket is something else: in code, formulas, links, JSON,
+footnotes from where the first one is written (`[^1]: …`).
 """
 
 import re
@@ -26,6 +27,7 @@ _GAP = re.compile(r"[ \t]*(?:(?:[,，、;；&和与及]|and(?=[ \t]))[ \t]*)?")
 _GAP_BEGUN = re.compile(r"[ \t]*(?:(?:[,，、;；&和与及]|and)[ \t]*|an?)?")
 _LINE_START = re.compile(r"\n[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)*\Z")
 _BLANK_LINE = re.compile(r"\n[ \t]*\Z")
+_FOOTNOTE = re.compile(r"^[ \t]{0,3}\[\^\d{1,3}\]:", re.MULTILINE)
 _FORMULA = re.compile(r"[A-Za-z\\{(\[|-]")
 
 
@@ -75,11 +77,13 @@ class _Group:
 class MarkerFilter:
     """Checks one text of a model, piece by piece; where it is cut makes no difference.
 
-    `passages` are those of the turn, the first of which has the number 1; there may come more of them meanwhile.
+    `passages` are those of the turn, the first of which has the number 1; there may come more of them meanwhile. With
+    `footnotes` the text has some, and `[^1]` names one of them.
     """
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    def __init__(self, passages: Sequence[Passage], *, footnotes: bool = False) -> None:
         self._passages = passages
+        self._footnotes = footnotes
         self._text = ""  # not passed on yet
         self._tail = "\n"  # the end of what was
         self._region: _Region | None = None
@@ -244,6 +248,10 @@ class MarkerFilter:
             return None
         numbers, end = found
         before = self._tail + text[:at]
+        if text[at + 1] == "^":
+            self._footnotes |= text[end : end + 1] == ":" and _LINE_START.search(before) is not None
+            if self._footnotes:
+                return None
         if self._group is None and (NO_MARKER_AFTER.search(before) or (numbers == [0] and _WORD_END.search(before))):
             return None
         if "," in text[at:end] and not before.strip() and self._is_whole_line(end, final):
@@ -275,7 +283,7 @@ class MarkerFilter:
 
 def without_markers(text: str) -> str:
     """A text without its markers."""
-    checking = MarkerFilter(())
+    checking = MarkerFilter((), footnotes=_FOOTNOTE.search(text) is not None)
     return checking.feed(text).text + checking.end().text
 
 

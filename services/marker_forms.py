@@ -27,8 +27,9 @@ _PAGES_BEGUN = (
     rf"(?:[ \t]?[,，:：])?[ \t]?(?:{_begun('page')}|{_PAGE}(?:\d{{1,4}}(?:{_RANGE}(?:\d{{1,4}})?)?[ \t]?页?[ \t]?)?)"
 )
 _LINES = r"†[^\]】\n]*"  # of a page, as some services have it; their numbers may have two parts, which are not ours
+_NOTE, _NOTE_BEGUN = r"\^(?P<note>[1-9]\d{0,2})", r"\^(?:[1-9]\d{0,2})?"  # a footnote
 _BODY = re.compile(
-    rf"[ \t]?(?:{_LABEL})?"
+    rf"{_NOTE}|[ \t]?(?:{_LABEL})?"
     rf"(?:(?P<items>{_ITEM}(?:{_COMMA}{_ITEM})*)(?:{_PAGES}|{_LINES})?|\d{{1,3}}:\d{{1,3}}{_LINES})[ \t]?",
     re.IGNORECASE,
 )
@@ -37,7 +38,9 @@ _LAST_BEGUN = (
     rf"|\d{{1,3}}(?:{_RANGE}|:(?:\d{{1,3}}(?:{_LINES})?)?)"
 )
 _BODY_BEGUN = re.compile(
-    rf"[ \t]?(?:{'|'.join(map(_begun, _LABELS))}|(?:{_LABEL})?(?:{_ITEM}{_COMMA})*(?:{_LAST_BEGUN})?)", re.IGNORECASE
+    rf"{_NOTE_BEGUN}"
+    rf"|[ \t]?(?:{'|'.join(map(_begun, _LABELS))}|(?:{_LABEL})?(?:{_ITEM}{_COMMA})*(?:{_LAST_BEGUN})?)",
+    re.IGNORECASE,
 )
 
 # What follows a bracket that is no marker: a link, the address of a reference, an assignment.
@@ -67,7 +70,7 @@ def read_marker(text: str, at: int, final: bool) -> tuple[list[int], int] | None
             raise MoreNeeded
         return None
     match = _BODY.fullmatch(text, start, end)
-    numbers = _numbers(match["items"] or "") if match else None
+    numbers = _numbers(match["items"] or match["note"] or "") if match else None
     if numbers is None:
         return None
     end += len(closing)

@@ -93,6 +93,7 @@ PIECES = [
         "[1-3]",
         "[[1]]",
         "[^1]",
+        "\n[^7]: ",
         "[来源：1]",
         "[1](http://h/)",
         '{"a": [1, 7]}',
@@ -153,6 +154,9 @@ def shown(text: str) -> str:
         ("结论[1，第3页]，另见[文档8，第 12 页]。", "结论[1]，另见。"),
         ("结论 [1 and 9]，[2和8]，[7 & 9]。", "结论 [1]，[2]。"),
         ("[9 pages] of [3 papers] in [2 and a half] hours", "[9 pages] of [3 papers] in [2 and a half] hours"),
+        ("结论[^1]，也见[^2]、[^9]。", "结论[1]，也见[2]。"),
+        ("As said[^1], and see [^9]. `[^9]` is code.", "As said[1], and see. `[^9]` is code."),
+        ("结论[^1][^9]。\n\n[^9]: 手册", "结论[1]。\n\n[^9]: 手册"),
         ("结论【1†source】【9†L3-L5】【4:0†报告.pdf】。", "结论[1]。"),
         ('{"answer": "十五天 [1][7]"}', '{"answer": "十五天 [1]"}'),
         ("见 [7]( [1] )。", "见 ( [1] )。"),
@@ -172,7 +176,8 @@ def test_markers_of_no_passage_are_taken_out_and_others_written_in_one_way(said:
         "- [ ] 待办\n- [x] 完成",
         "[1](http://a.example/) 与 [7](https://b.example/ '标题')，![7](图.png)",
         "[文档][7]\n\n[7]: https://a.example/",
-        "脚注[^1]与[^7]。",
+        "[^1]: 脚注\n\n见脚注[^1]与[^7]。",
+        "A class of characters: [^0-9], [^a], [^0]",
         "`[7]` 与 ``x[`7`][7]``",
         "```python\nx = items[7]  # [7]\n```\n好",
         "> ```\n> [7]\n> ```",
@@ -250,6 +255,8 @@ def test_only_what_may_become_a_marker_is_held_back() -> None:
 def test_without_passages_every_marker_goes() -> None:
     assert checked(["甲 [1]，乙【2】。"], []).text == "甲，乙。"
     assert without_markers("甲 [1]，乙 [2][3]。`a[1]`") == "甲，乙。`a[1]`"
+    assert without_markers("甲[^1]，乙 [^2]。") == "甲，乙。"
+    assert without_markers("甲[^1]，乙 [2]。\n\n[^1]: 脚注") == "甲[^1]，乙。\n\n[^1]: 脚注"
 
 
 @settings(max_examples=600, deadline=None)
@@ -273,7 +280,7 @@ def test_every_citation_stands_where_it_is_told(text: str) -> None:
 
 PROSE = ["利润", "growth", " ", "，", "。", ". ", "\n", "\n- ", "（", "）", " (", ")", "和", " and ", "、", ", "]
 PROSE += ["[1]", "[7]", " [7]", "[1, 7]", "【8】", "[6-9]", "［9］", "[来源：7]", "[[8]]", "【7†source】"]
-PROSE += ["[8, p. 7]", "[9和7]"]
+PROSE += ["[8, p. 7]", "[9和7]", "[^7]", "[^1]"]
 
 
 @settings(max_examples=400, deadline=None)
