@@ -1,5 +1,6 @@
 """Names of documents, as people and models write them."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,6 +11,11 @@ from utils.errors import Language
 
 NAMES_CHARS = 1_500  # of a list of names
 QUOTES = "\"'`“”‘’「」『』《》〈〉【】<>"
+FILE = re.compile(  # a name with its extension; Chinese text has no blanks around it
+    r"[^\s，。？！、；：,;:?!\"“”《》<>()（）]+?\.(?:pdf|docx?|pptx?|xlsx?|csv|txt|md|html?|eml|epub|ipynb|png|jpe?g|tiff?|json|xml)"
+    r"(?![a-z0-9]|\.[a-z])",
+    re.IGNORECASE,
+)
 MORE = {"en": "… and {} more", "zh": "……以及另外 {} 份"}
 NO_SUCH = {
     "en": "There is no document {names}. The documents are:\n{known}",
