@@ -23,7 +23,9 @@ Place = tuple[int, int]  # the number of a page, from 0, and an offset in its te
 
 _NUMBER = r"(?P<number>\d{1,4}|[ivxl]{1,6}|[IVXL]{1,6})"
 _LEADERS = r"(?<![\s.·．・_‥…⋯])\s*+(?:(?:[.·．・_‥]\s?+){3,}+|(?:[…⋯]\s?+)++|(?<=\t))\s*+"
-_DOTTED = re.compile(rf"(?P<title>\S.*?){_LEADERS}{_NUMBER}(?:\D.*\d)?")  # two may be joined: 2.2 甲 . . . 4第 3 节 乙 4
+_DOTTED = re.compile(
+    rf"(?P<title>\S.*?){_LEADERS}{_NUMBER}(?:[^\W\d_].*\d)?"
+)  # two may be joined: 2.2 甲 . . . 4第 3 节 乙 4
 _BARE = re.compile(rf"(?P<title>\S.*\S)\s+{_NUMBER}")  # chapters often have no dots
 _HEADING = re.compile(r"[#*\s]*(?:目\s*[录錄次]|(?:table of )?contents)[*:：\s]*", re.IGNORECASE)
 _NUMBERING = re.compile(r"^[\W\d_]+")

@@ -64,7 +64,7 @@ def test_nothing_above_and_below_a_table_of_contents_is_lost_or_joined() -> None
 PRICES = ["Espresso", "拿铁咖啡", "Filter coffee", "热巧克力", "Green tea"]
 
 
-@pytest.mark.parametrize("prices", [["2.50", "3.20", "3.40", "3.80", "4.10"], ["28", "30", "32", "36", "40"], ["¥9"] * 5])
+@pytest.mark.parametrize("prices", [["1.50", "2.50", "3.50", "4.50", "5.50"], ["28", "30", "32", "36", "40"], ["¥9"] * 5])
 @pytest.mark.parametrize("named", ["", "目录\n"])
 def test_a_price_list_stays_though_its_items_are_described_below(named: str, prices: list[str]) -> None:
     menu = "\n".join(f"{item} ........ {price}" for item, price in zip(PRICES, prices, strict=True))
