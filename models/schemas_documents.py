@@ -93,7 +93,9 @@ class WaitingDocumentView(BaseModel):
     document: DocumentView
 
 
-class PassageView(BaseModel):
+class PassageView(ChunkView):
+    """A chunk that a search has found."""
+
     model_config = example(
         text="第三章 休假。工作满五年的员工，年假为十五天。",
         document_id=DOCUMENT,
@@ -102,19 +104,14 @@ class PassageView(BaseModel):
         start=10_482,
         end=10_505,
         score=0.92,
-        chunk=26,
-        context="员工手册 > 第三章 休假",
+        index=26,
+        heading=["员工手册", "第三章 休假"],
+        context="",
     )
 
-    text: str
     document_id: str
     filename: str
-    page: int | None = Field(description="1-based; null where a format has no pages.")
-    start: int = Field(description="Offset in characters into the extracted text.")
-    end: int
     score: float = Field(description="0 to 1.")
-    chunk: int = Field(description="Number of the chunk in its document, from 0.")
-    context: str = Field(description="The headings above it, and the head of the table whose rows these are.")
     before: list[ChunkView] = Field([], description="The chunks before it, in their order, if `neighbours` asks for them.")
     after: list[ChunkView] = Field([], description="The chunks behind it.")
 

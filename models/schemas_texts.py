@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from models.schemas import example
+from utils.field_faults import own
 
 MOST_PAGES = 50
 MOST_CHUNKS = 200
@@ -13,8 +14,18 @@ MOST_CHUNKS = 200
 class PagesQuery(BaseModel):
     first: int = Field(1, ge=1, description="The first page, counted from 1.")
     last: int | None = Field(
-        None, ge=1, description=f"The last page; never more than {MOST_PAGES} pages are answered.", examples=[5]
+        None,
+        ge=1,
+        description=f"The last page, not before `first`; never more than {MOST_PAGES} pages are answered.",
+        examples=[5],
     )
+
+    @field_validator("last")
+    @classmethod
+    def _in_order(cls, last: int | None, info: ValidationInfo) -> int | None:
+        if last is not None and last < info.data.get("first", last):
+            raise own("before_first")
+        return last
 
     @property
     def end(self) -> int:
@@ -24,15 +35,13 @@ class PagesQuery(BaseModel):
 
 
 class PageTextView(BaseModel):
-    model_config = example(
-        page=13, text="第三章 休假\n工作满五年的员工，年假为十五天。", start=10_476, method="text", detail=None
-    )
+    model_config = example(page=13, text="第三章 休假\n工作满五年的员工，年假为十五天。", start=10_476, method="text")
 
     page: int | None = Field(description="1-based; null where a format has no pages: a sheet, a chapter, the whole.")
     text: str
     start: int = Field(description="Offset of the page in the extracted text, in characters.")
     method: Literal["text", "ocr", "empty"] = Field(description="Read from the file itself, or from the page's picture.")
-    detail: str | None = Field(description="Why it is empty, or what could not be read.")
+    detail: str | None = Field(None, description="Why it is empty, or what could not be read.")
 
 
 class PagesView(BaseModel):

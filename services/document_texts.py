@@ -61,15 +61,20 @@ def chunks_of(folder: Path) -> list[TextChunk]:
 
     What an earlier version of the product has indexed has no file of chunks: it is cut anew, and may differ in numbers.
     """
-    try:
-        places: list[list[Any]] = orjson.loads((folder / files.CHUNKS).read_bytes())
-    except FileNotFoundError:
+    if not (places := _places(folder)):
         return chunk(PageJournal(folder / files.JOURNAL).pages)
     text = files.text_of(folder)
     return [
         TextChunk(number, text[start:end], start, end, page, tuple(heading), context)
         for number, (start, end, page, heading, context) in enumerate(places)
     ]
+
+
+class Above(NamedTuple):
+    """What stands above a chunk: the headings, outermost first, and the head of the table whose rows follow."""
+
+    heading: Sequence[str]
+    context: str
 
 
 class DocumentTexts:
@@ -90,6 +95,15 @@ class DocumentTexts:
         found = chunks_of(self._folder(self._find(owner, document_id)))
         return found[first : first + count], len(found)
 
+    def above(self, passages: Sequence[Passage]) -> list[Above]:
+        """What stands above each passage of a search, which the index knows only as one text.
+
+        It stays that text, as `context`, where an earlier version of the product has indexed the document.
+        """
+        holders = documents.holders(self._database, {passage.document_id for passage in passages})
+        places = {id: _places(self._uploads / holder / id) for id, holder in holders.items()}
+        return [_above(places.get(passage.document_id, []), passage) for passage in passages]
+
     def around(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
         """Up to `count` chunks before and behind each passage of a search."""
         chunks = {id: self._chunks(id) for id in {passage.document_id for passage in passages}}
@@ -107,6 +121,23 @@ class DocumentTexts:
 
     def _folder(self, document: Document) -> Path:
         return files.folder_of(self._uploads, document)
+
+
+def _places(folder: Path) -> list[list[Any]]:
+    """The chunks of a document as `keep_chunks` has stored them, [] where it has not."""
+    try:
+        places: list[list[Any]] = orjson.loads((folder / files.CHUNKS).read_bytes())
+    except FileNotFoundError:
+        return []
+    return places
+
+
+def _above(places: Sequence[Sequence[Any]], passage: Passage) -> Above:
+    if 0 <= passage.chunk < len(places):
+        start, _, _, heading, context = places[passage.chunk]
+        if start == passage.start:
+            return Above(heading, context)
+    return Above([], passage.context)
 
 
 def _around(chunks: Sequence[TextChunk], passage: Passage, count: int) -> Neighbours:

@@ -101,6 +101,19 @@ class TestOfADocument:
         ends = texts.around([hit_of(document.id, first), hit_of(document.id, last)], 3)
         assert [[len(near.before), len(near.after)] for near in ends] == [[0, 3], [3, 0]]
 
+    def test_headings_and_the_head_of_a_table_are_told_apart(self, product: Product) -> None:
+        key = product.key()
+        rows = "\n".join(f"| 编号{n} | 仓库第{n}层 |" for n in range(200))
+        document = product.finished(product.upload(key, f"# 库存\n\n| 物品 | 位置 |\n| --- | --- |\n{rows}\n", "库存.md"))
+        texts = DocumentTexts(product.settings, product.database)
+        (best,) = product.documents.search(key, "编号150 仓库", 1)
+        ((heading, context),) = texts.above([best])
+        own = chunks_of(product.folder(document))[best.chunk]
+        assert (tuple(heading), context) == (own.heading, own.context) == (("库存",), "| 物品 | 位置 |\n| --- | --- |")
+        (product.folder(document) / files.CHUNKS).unlink()
+        assert texts.above([best]) == [([], best.context)], "what an earlier version has indexed"
+        assert texts.above([hit(0, 4)]) == [([], "")]
+
     def test_a_hit_in_a_deleted_document_has_no_neighbours(self, product: Product) -> None:
         texts = DocumentTexts(product.settings, product.database)
         assert texts.around([hit(0, 4)], 2) == [([], [])]

@@ -207,7 +207,7 @@ def test_a_conversation_is_exported_whole(server: Server, root: httpx.Client, sc
     assert exported.status_code == 200 and exported.headers["content-type"] == "application/json"
     assert exported.headers["cache-control"] == "no-store" and exported.headers["x-content-type-options"] == "nosniff"
     kind, _, name = exported.headers["content-disposition"].partition("; filename*=UTF-8''")
-    assert (kind, unquote(name)) == ("attachment", "预算 是多少？.json")
+    assert (kind, unquote(name)) == ("attachment; filename=conversation.json", "预算 是多少？.json")
     assert exported.json()["exported_at"] and "configs" not in exported.json()
     (found,) = exported.json()["conversations"]
     assert found["session_id"] == session and found["title"] == "预算/是多少？" and found["system_prompt"] == "请简短。"

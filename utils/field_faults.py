@@ -44,6 +44,7 @@ CHINESE: dict[str, str] = {  # by pydantic's names of kinds of errors, with what
 OWN: dict[str, tuple[str, str]] = {  # kinds of errors of our own validators
     "blank": ("must not be blank", "不能为空白"),
     "no_file": ("must be a file", "须为文件"),
+    "before_first": ("must not be less than first", "不能小于 first"),
     "unsendable_key": ("must be printable ASCII without spaces", "须为可打印的 ASCII 字符，且不含空格"),
 }
 AND, OR = ", ", " or "

@@ -2,10 +2,13 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel, ValidationError, model_validator
+from werkzeug.http import dump_options_header
 
 from models.events import Answer, Event
 from models.turns import SessionKey, Turn
@@ -69,6 +72,13 @@ def invalid_fields(error: ValidationError) -> InvalidField:
 
 def language() -> Language:
     return "zh" if request.accept_languages.best_match(["en", "zh"]) == "zh" else "en"
+
+
+def attachment(filename: str, plain: str) -> str:
+    """The header that names a file; `plain` is what clients call it that read ASCII only, where its name is not."""
+    ending = PurePosixPath(filename).suffix
+    ascii_name = filename if filename.isascii() else f"{plain}{ending if ending.isascii() else ''}"
+    return dump_options_header("attachment", {"filename": ascii_name, "filename*": f"UTF-8''{quote(filename, safe='')}"})
 
 
 def answer(turn: Turn, stream: bool, prepare: Prepare | None = None, wire: WireFormat = native) -> Response:

@@ -2,7 +2,6 @@
 
 import uuid
 from typing import Any
-from urllib.parse import quote
 
 from flask import Response
 
@@ -18,7 +17,7 @@ from models.schemas_conversations import (
     RenameBody,
 )
 from services.exports import Export
-from views.common import language, owner, services, session, streamed
+from views.common import attachment, language, owner, services, session, streamed
 
 
 def _create(body: CreateBody) -> Listed:
@@ -108,5 +107,5 @@ def export_user_data(query: ExportQuery) -> Response:
 
 
 def _download(made: Export) -> Response:
-    disposition = f"attachment; filename*=UTF-8''{quote(made.filename, safe='')}"
-    return streamed(made.parts, made.media_type, {"Content-Disposition": disposition, "Cache-Control": "no-store"})
+    headers = {"Content-Disposition": attachment(made.filename, "conversation"), "Cache-Control": "no-store"}
+    return streamed(made.parts, made.media_type, headers)

@@ -7,16 +7,15 @@ from typing import Any
 from models.passages import Passage
 from models.schemas_documents import DocumentPath
 from models.schemas_texts import ChunksQuery, PagesQuery
-from services.protocols import native as native_format
+from services.document_texts import Above
+from utils.loaders import Page
 from views.common import owner, services
 
 
 def list_pages(path: DocumentPath, query: PagesQuery) -> dict[str, Any]:
     """The texts of pages of a document that was read."""
     document, found = services().texts.pages(owner(), path.document_id, query.first, query.end)
-    names = ("text", "method", "detail")
-    pages = [{"page": page.number, "start": start, **{name: getattr(page, name) for name in names}} for page, start in found]
-    return {"pages": pages, "total": len(document.pages)}
+    return {"pages": [_page(*one) for one in found], "total": len(document.pages)}
 
 
 def list_chunks(path: DocumentPath, query: ChunksQuery) -> dict[str, Any]:
@@ -25,10 +24,21 @@ def list_chunks(path: DocumentPath, query: ChunksQuery) -> dict[str, Any]:
     return {"chunks": [asdict(one) for one in found], "total": total}
 
 
+def _page(page: Page, start: int) -> dict[str, Any]:
+    shown = {"page": page.number, "text": page.text, "start": start, "method": page.method}
+    return shown if page.detail is None else {**shown, "detail": page.detail}
+
+
 def results(found: Sequence[Passage], neighbours: int) -> dict[str, Any]:
-    """The answer to a search, each hit with so many chunks before and behind it."""
-    shown = native_format.passages(found)
+    """The answer to a search: chunks, each with so many of those before and behind it."""
+    texts = services().texts
+    shown = [_hit(passage, above) for passage, above in zip(found, texts.above(found), strict=True)]
     if neighbours:
-        for one, near in zip(shown, services().texts.around(found, neighbours), strict=True):
+        for one, near in zip(shown, texts.around(found, neighbours), strict=True):
             one["before"], one["after"] = [asdict(chunk) for chunk in near.before], [asdict(chunk) for chunk in near.after]
     return {"results": shown}
+
+
+def _hit(passage: Passage, above: Above) -> dict[str, Any]:
+    shown = {name: getattr(passage, name) for name in ("text", "document_id", "filename", "page", "start", "end", "score")}
+    return {**shown, "index": passage.chunk, **above._asdict()}

@@ -18,7 +18,9 @@ HEADERS = {
     "RateLimit-Reset": _header("Seconds until one more is. Only with RATE_LIMIT.", 60),
     "Cache-Control": _header("Nothing between may keep the answer.", "no-cache"),
     "X-Accel-Buffering": _header("nginx passes each event on at once.", "no"),
-    "Content-Disposition": _header("Name of the file.", "attachment; filename*=UTF-8''%E5%B9%B4%E5%81%87.md"),
+    "Content-Disposition": _header(
+        "Name of the file.", "attachment; filename=document.md; filename*=UTF-8''%E5%B9%B4%E5%81%87.md"
+    ),
     "Content-Range": _header("Which part of the file it is; with 416, how large that is.", "bytes 0-1023/482133"),
     "Upgrade": _header("What this address speaks.", "websocket"),
     "x-vercel-ai-ui-message-stream": _header("With the UI message stream.", "v1"),

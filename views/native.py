@@ -11,7 +11,18 @@ from models import schemas_documents as documents_schemas
 from models.schemas import Upload
 from services.attachments import with_document, with_picture
 from services.protocols import native as native_format
-from views.common import EVENT_STREAM, RawForm, answer, language, named_or_new, owner, services, session, streamed
+from views.common import (
+    EVENT_STREAM,
+    RawForm,
+    answer,
+    attachment,
+    language,
+    named_or_new,
+    owner,
+    services,
+    session,
+    streamed,
+)
 from views.document_texts import results
 
 TEXT_FILE = "第三章 休假。工作满五年的员工，年假为十五天。"
@@ -130,7 +141,8 @@ def document_events(path: documents_schemas.DocumentPath) -> Response:
 def document_content(path: documents_schemas.DocumentPath) -> Response:
     """The file of a document, as an attachment; `Range` asks for a part of it."""
     file, filename, media_type = services().documents.content(owner(), path.document_id)
-    response = send_file(file, media_type, as_attachment=True, download_name=filename)
+    response = send_file(file, media_type)
+    response.headers["Content-Disposition"] = attachment(filename, "document")
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
 

@@ -19,7 +19,6 @@ from models.events import (
     ToolCalled,
     ToolReturned,
 )
-from models.passages import Passage
 from models.schemas import Question, RegenerateBody, TurnOptions
 from models.tools import Tool
 from models.turns import Branch, SessionKey, Turn
@@ -119,12 +118,6 @@ def documents(states: Iterable[dict[str, Any] | None]) -> Iterator[bytes]:
     """The states of a document as server-sent events; None becomes a heartbeat."""
     for state in states:
         yield HEARTBEAT if state is None else b"data: %s\n\n" % orjson.dumps(state)
-
-
-def passages(found: Iterable[Passage]) -> list[dict[str, Any]]:
-    """The results of a search."""
-    names = ("text", "document_id", "filename", "page", "start", "end", "score", "chunk", "context")
-    return [{name: getattr(passage, name) for name in names} for passage in found]
 
 
 def tools(offered: Iterable[tuple[Tool, str | None]]) -> list[dict[str, Any]]:
