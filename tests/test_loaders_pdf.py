@@ -52,6 +52,41 @@ def test_cells_that_stand_in_a_row_come_in_one_line() -> None:
     assert read(raw_pdf([page]), "a.pdf")[0].text == "Product Price\nSKU-8847 45.00"
 
 
+HEADERS = [
+    (
+        "云岭科技有限公司 · 内部资料 · 严禁外传",
+        "第 8 页 共 20 页",
+        "一、休假。\n工作满五年的员工，年假为十五天，当年休完",
+    ),
+    ("Yunling Ltd, for internal use only 内部资料", "第 8 页 of 20", "1. Leave.\nFifteen days of leave after five years 年"),
+]
+
+
+@pytest.mark.parametrize(("header", "footer", "body"), HEADERS)
+def test_header_and_footer_are_lines_of_their_own_wherever_they_were_drawn(header: str, footer: str, body: str) -> None:
+    head, foot, middle = (800, header), (30, footer), list(zip((740, 720), body.split("\n"), strict=True))
+    whole = f"{header}\n\n{body}\n\n{footer}"
+    for drawn in ([head, foot, *middle], [*middle, foot, head], [head, *middle, foot], [foot, *middle, head]):
+        assert read(documents.placed_pdf([drawn]), "a.pdf")[0].text == whole
+    assert read(documents.placed_pdf([[foot, head]]), "a.pdf")[0].text == f"{header}\n\n{footer}"
+
+
+def test_on_a_page_that_is_turned_header_and_footer_are_where_they_are_seen() -> None:
+    drawn = [(30, "页眉：内部资料"), (800, "第 8 页"), (100, "正文第一行"), (120, "正文第二行")]
+    assert (
+        read(documents.placed_pdf([drawn], rotation=180), "a.pdf")[0].text
+        == "页眉：内部资料\n\n正文第一行\n正文第二行\n\n第 8 页"
+    )
+
+
+def test_columns_are_read_one_after_the_other() -> None:
+    left = [(60, 700 - 20 * row, b"left %d" % row) for row in range(8)]
+    right = [(300, 700 - 20 * row, b"right %d" % row) for row in range(5)]
+    page = b"".join(b"BT /F 12 Tf %d %d Td (%s) Tj ET\n" % cell for cell in left + right)
+    lines = [cell[2].decode() for cell in left + right]
+    assert read(raw_pdf([page]), "a.pdf")[0].text.split("\n") == lines
+
+
 def test_a_scanned_page_is_read_by_ocr() -> None:
     lines = ["第三季度销售额为1234元", "Total revenue 5,678.90"]
     pages = read(documents.scanned_pdf([lines]), "a.pdf", ocr=recogniser("rapidocr", ""))

@@ -1,10 +1,10 @@
 """The pictures on a page of a PDF, as PDFium sees them: for the child process of `utils.pdfium`, which may die of them."""
 
-import re
 from collections.abc import Iterator
 from ctypes import byref, c_uint, create_string_buffer
 from typing import Any, NamedTuple
 
+from utils.pdf_lines import Box, PageLines, read
 from utils.pictures import LEAST_SIDE, MAX_PIXELS, key_of
 
 MAX_DEPTH = 4  # of forms in forms
@@ -12,7 +12,6 @@ MAX_OBJECTS = 50_000  # that are looked at on a page
 MAX_FOUND = 30  # on a page
 MAX_SOURCE_PIXELS = 60_000_000
 LEAST_SPACE = 36  # points; what is drawn smaller is an icon, however many pixels it has
-WORDS = re.compile(r"\S[^\r\n]*")
 
 
 class Found(NamedTuple):
@@ -22,15 +21,6 @@ class Found(NamedTuple):
     matrix: Any
     width: int
     height: int
-
-
-class Line(NamedTuple):
-    """A line of text; `end` is its offset in the text of the page, the others are points."""
-
-    left: float
-    right: float
-    middle: float
-    end: int
 
 
 def find(page: Any) -> list[Found]:
@@ -83,7 +73,7 @@ def _size(item: Any) -> tuple[int, int]:
 
 def describe(page: Any, found: list[Found]) -> list[dict[str, Any]]:
     """Of each picture its key, its place (an offset in the text of the page), and what part of the page it covers."""
-    lines = _lines(page.get_textpage()) if found else []
+    lines = read(page) if found else PageLines("", [], [])
     left, bottom, right, top = page.get_bbox()
     area = max((right - left) * (top - bottom), 1)
     answers = []
@@ -109,25 +99,13 @@ def _key(picture: Found) -> str:
     return key_of(b"%d %d " % (picture.width, picture.height) + stored.raw)
 
 
-def _lines(textpage: Any) -> list[Line]:
-    import pypdfium2.raw as pdfium
-
-    lines = []
-    for match in WORDS.finditer(textpage.get_text_range()):
-        ends = match.start(), match.start() + len(match[0].rstrip()) - 1
-        first, last = (pdfium.FPDFText_GetCharIndexFromTextIndex(textpage, place) for place in ends)
-        if first >= 0 and last >= 0:
-            left, bottom, _, top = textpage.get_charbox(first)
-            lines.append(Line(left, textpage.get_charbox(last)[2], (bottom + top) / 2, match.end()))
-    return lines
-
-
-def _place(box: tuple[float, float, float, float], lines: list[Line]) -> int:
+def _place(box: Box, page: PageLines) -> int:
     """The end of the line above a picture: the nearest one in its column, else on the page; 0 where there is none."""
     left, bottom, right, top = box
-    above = [line for line in lines if line.middle > (bottom + top) / 2]
-    column = [line for line in above if line.left < right and line.right > left]
-    return min(column or above, key=lambda line: line.middle, default=Line(0, 0, 0, 0)).end
+    middles = [(sum(line.box[1::2]) / 2, line.box, end) for line, end in zip(page.lines, page.ends, strict=True)]
+    above = [item for item in middles if item[0] > (bottom + top) / 2]
+    column = [item for item in above if item[1][0] < right and item[1][2] > left]
+    return min(column or above, key=lambda item: item[0], default=(0, box, 0))[2]
 
 
 def render(page: Any, picture: Found) -> Any:

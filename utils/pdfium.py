@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from PIL import Image
 
-from utils import pdf_pictures
+from utils import pdf_lines, pdf_pictures
 from utils.images import rgb
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -216,7 +216,7 @@ def _page(document: Any, index: int) -> Any:
 def _read(page: Any) -> dict[str, Any]:
     import pypdfium2.raw
 
-    text = page.get_textpage().get_text_range()  # with what runs over the edge of the page
+    text = pdf_lines.read(page).text
     covered = 0.0
     if len(text) < FEW_CHARS:
         pictures = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)

@@ -51,6 +51,21 @@ def _pdf(pages: Sequence[str], font: str, password: str | None) -> bytes:
     return out.getvalue()
 
 
+def placed_pdf(pages: Sequence[Sequence[tuple[int, str]]], rotation: int = 0) -> bytes:
+    """A PDF whose pages hold lines, each with its height in points, in the order in which they are drawn."""
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    out = io.BytesIO()
+    sheet = canvas.Canvas(out, pagesize=A4, invariant=1)
+    for page in pages:
+        sheet.setPageRotation(rotation)
+        sheet.setFont("STSong-Light", 10)
+        for height, line in page:
+            sheet.drawString(60, height, line)
+        sheet.showPage()
+    sheet.save()
+    return out.getvalue()
+
+
 def form_pdf(name: str, value: str) -> bytes:
     """A PDF with one field, named and filled in."""
     out = io.BytesIO()
