@@ -242,9 +242,7 @@ def _credit(
     """
     credit = np.zeros_like(matches.scores)
     for script in (SPACED, UNSPACED):
-        others = matches.scores[scale & (scripts == -script)]
-        if len(others):
-            texts = scripts == script
-            promised = np.maximum(meaning[texts], 0) * np.float32(matches.weight(-script))
-            credit[texts] = np.minimum(promised, others.max())
+        if weight := np.float32(matches.weight(-script)):
+            most = np.max(matches.scores, where=scale & (scripts == -script), initial=np.float32(0))
+            credit += np.clip(meaning * weight, 0, most) * (scripts == script)
     return credit
