@@ -1,12 +1,9 @@
-"""Finds in passages what answers a question, word for word, without a model."""
+"""Reads the passages in what a tool returned, and the words of a question, for answers without a model."""
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-QUOTE_CHARS = 400
 MOST = 3  # passages that are quoted
 
 _AFTER_NAME = re.compile(r"，第 \d+ 页|, page \d+| · ")
@@ -61,29 +58,6 @@ def terms(text: str) -> set[str]:
             pairs = [word[n : n + 2] for n in range(len(word) - 1)] or [word]
             found.update(pair for pair in pairs if not EMPTY_CHARACTERS & set(pair))
     return found
-
-
-def best(passages: Sequence[Found], wanted: set[str]) -> list[Found]:
-    """The passages with the most words of the question, rare ones first; only those that come near the best one."""
-    hits = [wanted & terms(passage.text) for passage in passages]
-    spread = Counter(term for found in hits for term in found)
-    scores = [sum(1 / spread[term] for term in found) for found in hits]
-    top = max(scores, default=0)
-    ranked = sorted(zip(scores, passages, strict=True), key=lambda pair: -pair[0])
-    return [passage for score, passage in ranked[:MOST] if score and score >= top * 0.6]
-
-
-def quote(text: str, wanted: set[str]) -> str:
-    """The part of a passage that says most about the question, word for word, of whole sentences where they are short."""
-    sentences = [match for match in SENTENCE.finditer(text) if match[0].strip()]
-    start = max(sentences, key=lambda match: len(wanted & terms(match[0])), default=None)
-    if start is None:
-        return text
-    end = start.end()
-    for sentence in sentences:
-        if end < sentence.end() <= start.start() + QUOTE_CHARS:
-            end = sentence.end()
-    return text[start.start() : min(end, start.start() + QUOTE_CHARS)]
 
 
 def opening(text: str, chars: int) -> str:

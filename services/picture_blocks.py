@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from models.picture_words import WORDS
 from utils.errors import Language
 from utils.loaders import Page
 from utils.pictures import MARK
@@ -13,10 +14,6 @@ MOST_TIMES = 2  # that the same picture stands in a document; what comes more of
 MAX_CHARS = 8_000  # of the text in a picture, and of its description
 NOTHING = "no_text"  # the detail of a page on which OCR found nothing
 
-WORDS: dict[Language, dict[str, str]] = {
-    "en": {"seen": "[Picture: ", "text": "Text in the picture:\n", "only_text": "[Picture text:\n"},
-    "zh": {"seen": "[图片：", "text": "图中文字：\n", "only_text": "[图片文字：\n"},
-}
 STRUCTURE = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|(?:```|~~~).*$)", re.MULTILINE)  # it would count as the document's own
 BLANK_LINES = re.compile(r"\n\s*\n")
 LEADING = re.compile(rf"\A\s*(?P<marks>(?:{MARK.pattern}\s*)+)(?P<line>[^\s\ufdd0][^\n\ufdd0]*)")

@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from models.document_names import is_no_such
+from models.excerpts import Sought, best, excerpts, sought
 from models.prompts import (
     NOT_THERE,
     WEAK,
@@ -27,7 +28,7 @@ from models.prompts import (
 )
 from models.providers import ModelOptions
 from models.questions import SUMMARISE, Wish, understood
-from models.quoting import MOST, SENTENCE, Found, best, opening, passages_in, quote, terms
+from models.quoting import MOST, SENTENCE, Found, opening, passages_in
 from models.turns import Attachment
 from utils.errors import Language
 from utils.settings import Settings
@@ -216,7 +217,7 @@ def _documents(result: ToolMessage, wish: Wish, question: str, language: Languag
     sections.append(FOUND[language])
     for title, wanted, chosen in answers:
         sections += [f"**{title}**"] if title else []
-        sections += [_cited(passage, quote(passage.text, wanted)) for passage in chosen] or [NOTHING_HERE[language]]
+        sections += [_cited(*found) for found in excerpts(chosen, wanted)] or [NOTHING_HERE[language]]
     return sections
 
 
@@ -228,7 +229,7 @@ def _pages(text: str, passages: Sequence[Found], language: Language) -> list[str
     return [SHOWN[language], head, *(_cited(passage, opening(passage.text, PAGE_CHARS)) for passage in passages)]
 
 
-def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) -> list[tuple[str, set[str], list[Found]]]:
+def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) -> list[tuple[str, Sought, list[Found]]]:
     """What to quote, in sections: title, the words that are looked for, and passages. One without title for the whole."""
     if _says(WEAK, text):
         return []
@@ -236,15 +237,15 @@ def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) ->
         return _compared(passages, wish, text)
     if wish.parts:
         return _one_by_one(passages, wish.parts, text)
-    wanted = terms(wish.topic or question)
+    wanted = sought(wish.topic or question, passages)
     chosen = best(passages, wanted)
     if not chosen and wish.kind != "pages":  # the search knows other words for the same
         chosen = list(passages[: MOST if wish.kind == "about" else 1])
     return [("", wanted, chosen)]
 
 
-def _compared(passages: Sequence[Found], wish: Wish, text: str) -> list[tuple[str, set[str], list[Found]]]:
-    wanted = terms(wish.topic)
+def _compared(passages: Sequence[Found], wish: Wish, text: str) -> list[tuple[str, Sought, list[Found]]]:
+    wanted = sought(wish.topic, passages)
     names = dict.fromkeys(passage.filename for passage in passages)
     names |= dict.fromkeys(() if is_no_such(text) else wish.documents)
     sections = []
@@ -254,14 +255,15 @@ def _compared(passages: Sequence[Found], wish: Wish, text: str) -> list[tuple[st
     return sections
 
 
-def _one_by_one(passages: Sequence[Found], parts: Sequence[str], text: str) -> list[tuple[str, set[str], list[Found]]]:
-    sections: list[tuple[str, set[str], list[Found]]] = []
+def _one_by_one(passages: Sequence[Found], parts: Sequence[str], text: str) -> list[tuple[str, Sought, list[Found]]]:
+    sections: list[tuple[str, Sought, list[Found]]] = []
     for part in parts:
-        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, terms(part))[:EACH]
+        wanted = sought(part, passages)
+        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, wanted)[:EACH]
         if not chosen and not _says(WEAK_QUERY, text, part):  # found by other words: the best ones come first
             quoted = [passage for _, _, section in sections for passage in section]
             chosen = [passage for passage in passages if passage not in quoted][:1]
-        sections.append((part, terms(part), chosen))
+        sections.append((part, wanted, chosen))
     return sections
 
 
