@@ -68,8 +68,45 @@ def test_notes_stand_below_their_paragraph() -> None:
     assert blocks(body, footnotes=note, endnotes=end) == ["句子继续。", "[1] 脚注", "另一段", "[2] 尾注"]
 
 
-def test_headers_and_footers_come_once() -> None:
-    assert blocks(p("正文"), header=p("页眉"), footer=p("页脚")) == ["页眉", "正文", "页脚"]
+@pytest.mark.parametrize(
+    ("header", "body", "footer"),
+    [
+        ("星河项目组 机密", "星河项目周报", "仅供内部使用"),
+        ("Galaxy team, confidential", "Weekly report", "For internal use"),
+    ],
+)
+def test_headers_and_footers_come_once_apart_from_the_body(header: str, body: str, footer: str) -> None:
+    pages = read(docx_of(p(body), header=p(header), footer=p(footer)), "a.docx")
+    assert [(page.text, page.apart) for page in pages] == [(body, False), (f"{header}\n\n{footer}", True)]
+    same = read(docx_of(p(body), header=p(header), footer=p(header)), "a.docx")
+    assert [page.text for page in same] == [body, header]
+    numbered = docx_of(p(body), footer="<w:p><w:r><w:t>- 1 -</w:t></w:r></w:p>")
+    assert [page.text for page in read(numbered, "a.docx")] == [body]
+
+
+def style(name: str, properties: str = "", base: str = "") -> str:
+    based = f'<w:basedOn w:val="{base}"/>' if base else ""
+    return f'<w:style w:styleId="{name}"><w:name w:val="{name}"/>{based}<w:pPr>{properties}</w:pPr></w:style>'
+
+
+@pytest.mark.parametrize(
+    ("title", "subtitle", "first", "second"),
+    [
+        ("Title", "Subtitle", "heading 1", "Heading 2"),
+        ("标题", "副标题", "标题 1", "标题2"),
+        ("title", "副標題", "一级标题", "二級標題"),
+    ],
+)
+def test_titles_and_headings_are_known_by_their_names(title: str, subtitle: str, first: str, second: str) -> None:
+    names = [title, subtitle, first, second]
+    styles = "".join(style(name, '<w:outlineLvl w:val="0"/>' if name == title else "") for name in names)
+    styles += style("own", base=title)
+    used = "".join(p(name, f'<w:pStyle w:val="{name}"/>') for name in names)
+    below = [f"# {title}", f"## {subtitle}", f"## {first}", f"### {second}"]
+    assert blocks(used + p("正文"), styles=styles) == [*below, "正文"]
+    assert blocks(p("附件", '<w:pStyle w:val="own"/>'), styles=styles) == ["# 附件"]
+    untitled = "".join(p(name, f'<w:pStyle w:val="{name}"/>') for name in names[2:])
+    assert blocks(untitled, styles=styles) == [f"# {first}", f"## {second}"]
 
 
 def test_rows_of_a_table_are_lines_and_cells_are_separated_by_tabs() -> None:

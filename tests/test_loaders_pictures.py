@@ -196,10 +196,8 @@ def test_icons_and_drawings_in_headers_and_formats_of_windows_are_left_out_of_wo
     body = p(
         "正文很长" * 10, drawing("icon.png", inches=0.2), drawing("small.png"), drawing("a.emf"), drawing("missing.png")
     )
-    assert (
-        read(tmp_path, docx(body, pictures, header=p("页眉", drawing("logo.png"))), "a.docx").text
-        == "页眉\n\n" + "正文很长" * 10
-    )
+    found = read(tmp_path, docx(body, pictures, header=p("页眉", drawing("logo.png"))), "a.docx")
+    assert [page.text for page in found.pages] == ["正文很长" * 10, "页眉"]
 
 
 def test_a_document_of_word_that_is_only_photos_may_be_described(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def docx(paragraphs: Sequence[str]) -> bytes:
 
 
 def docx_of(body: str, **parts: str) -> bytes:
-    """A DOCX with this XML as its body; `parts` are the inner XML of header, footer, footnotes, endnotes, numbering."""
+    """A DOCX with this XML as its body; `parts` are the inner XML of header, footer, styles, numbering and notes."""
     roots = {"header": "hdr", "footer": "ftr"}
     kinds = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     main = "application/vnd.openxmlformats-officedocument.wordprocessingml"
@@ -160,7 +160,7 @@ def docx_of(body: str, **parts: str) -> bytes:
         f'<Override PartName="/word/{name}.xml" ContentType="{main}.{kind}+xml"/>' for name, kind in types.items()
     )
     related = "".join(
-        f'<Relationship Id="r{name}" Type="{kinds}/{name}" Target="{name}.xml"/>' for name in ("styles", *parts)
+        f'<Relationship Id="r{name}" Type="{kinds}/{name}" Target="{name}.xml"/>' for name in {"styles": "", **parts}
     )
     package = "http://schemas.openxmlformats.org/package/2006"
     spaces = (

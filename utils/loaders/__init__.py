@@ -66,12 +66,14 @@ class Page:
 
     `detail` says why a page is empty or what went wrong: `blank`, `unreadable` (it can be neither read nor rendered),
     `no_text` (OCR found none), `ocr_failed`, `damaged`. Later come `picture_unreadable` and `picture_not_described`.
+    What stands `apart` belongs to no section of the document, such as the headers and footers of Word.
     """
 
     number: int | None
     text: str
     method: Literal["text", "ocr", "empty"] = "text"
     detail: str | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

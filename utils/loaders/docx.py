@@ -1,8 +1,9 @@
 """Word documents: the body's XML in its order, with everything that Word shows; what was deleted is left out.
 
-Headings become `#`, list items carry the number that Word draws, notes stand below their paragraph, headers and footers come
-once each. Cells of a row are separated by tabs: tables in Word mostly arrange text, and a sentence may go through several
-cells. Elements are known by their local names, so that documents of other programs, and strict ones, are read as well.
+Headings become `#`, list items carry the number that Word draws, notes stand below their paragraph. Headers and footers come
+once each, on a page of their own behind the body. Cells of a row are separated by tabs: tables in Word mostly arrange text,
+and a sentence may go through several cells. Elements are known by their local names, so that documents of other programs,
+and strict ones, are read as well.
 """
 
 import re
@@ -18,6 +19,7 @@ from utils.loaders import Format, Loaded, LoadOptions, Page
 from utils.pictures import FEW_CHARS as FEW_READ
 from utils.pictures import Pictures, key_of, picture_of, without_marks
 from utils.word_lists import BULLET, Lists
+from utils.word_styles import Style, child, read_styles, value
 
 FORMATS = (
     Format(
@@ -44,7 +46,6 @@ UNSEEN = {
 MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 PICTURES = ("blip", "imagedata")
 NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes"}
-HEADING = re.compile(r"(?:heading|标题|標題) ?([1-9])", re.IGNORECASE)
 SHORT_ROW = 200  # characters; the cells of a longer row with several paragraphs are set below each other
 FEW_CHARS = 20  # a document with fewer, and with pictures, is a scan
 PICTURE = re.compile(r"word/media/.*\.(?:png|jpe?g|gif|bmp|tiff?|webp)")
@@ -58,7 +59,8 @@ def load(path: Path, media_type: str, options: LoadOptions) -> Loaded:
 
 def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
     with Archive(path) as archive:
-        text = "\n\n".join(_Document(archive, options.pictures).blocks())
+        document = _Document(archive, options.pictures)
+        text = "\n\n".join(document.blocks())
         plain = without_marks(text)
         scans = [] if len(plain) >= FEW_CHARS else list(filter(PICTURE.fullmatch, archive.names()))
         if scans:
@@ -66,6 +68,8 @@ def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
             yield Page(None, f"{text if len(read) < FEW_READ else plain}\n\n{read}", "ocr")
         else:
             yield Page(None, text)
+        if beside := "\n\n".join(document.headers_and_footers()):
+            yield Page(None, beside, apart=True)
 
 
 class _Drawings:
@@ -84,7 +88,7 @@ class _Drawings:
         """
         if local_name(element.getroottree().getroot()) != "document":
             return ""
-        name = self._names.get(_value(element, "embed") or _value(element, "id"), "")
+        name = self._names.get(value(element, "embed") or value(element, "id"), "")
         if name in self._archive and name not in self._marks and len(self._marks) < MAX_PICTURES:
             self._marks[name] = self._taken_in(name)
         return self._marks.get(name, "")
@@ -97,45 +101,6 @@ class _Drawings:
         except DocumentUnreadable:  # it swells, or it is damaged
             return self._kept.mark(key_of(name.encode()), lambda: None)
         return self._kept.mark(key_of(content), partial(picture_of, content))
-
-
-def _value(element: Any, name: str = "val") -> str:
-    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
-
-
-def _child(element: Any, *path: str) -> Any:
-    """The element at the end of a path of local names; None where there is none."""
-    for name in path:
-        element = next((child for child in element if local_name(child) == name), None)
-        if element is None:
-            return None
-    return element
-
-
-class _Style(NamedTuple):
-    """What a style says of a paragraph: its level as a heading (0 is the highest), the number and the level of its list."""
-
-    heading: int | None = None
-    list_number: str = ""
-    list_level: int | None = None
-
-    @classmethod
-    def of(cls, element: Any) -> "_Style":
-        """From a paragraph or from the definition of a style."""
-        outline, number, level = (
-            _child(element, "pPr", *path) for path in (("outlineLvl",), ("numPr", "numId"), ("numPr", "ilvl"))
-        )
-        named = HEADING.fullmatch(_value(_child(element, "name"))) if _child(element, "name") is not None else None
-        heading = int(_value(outline)) if outline is not None else int(named[1]) - 1 if named else None
-        return cls(heading, "" if number is None else _value(number), None if level is None else int(_value(level) or 0))
-
-    def over(self, base: "_Style") -> "_Style":
-        """This one where it says something, else `base`."""
-        return _Style(
-            base.heading if self.heading is None else self.heading,
-            self.list_number or base.list_number,
-            base.list_level if self.list_level is None else self.list_level,
-        )
 
 
 class _Beside(NamedTuple):
@@ -155,44 +120,32 @@ class _Document:
         self._main = next(name for name in (*roots, "word/document.xml") if name in archive)
         self._parts = list(archive.related(self._main).values())
         self._drawings = _Drawings(archive, self._main, pictures)
-        self._styles = self._read_styles()
+        self._styles = read_styles(self._part("styles"))
         self._lists = Lists(self._part("numbering"))
         self._notes = {kind: self._read_notes(kind) for kind in NOTES.values()}
         self._noted = 0
+        self._titled = 0  # 1 below a title: then the highest headings are second to it
 
     def blocks(self) -> Iterator[str]:
-        """Every paragraph and every table, from the headers to the footers."""
-        yield from self._repeated("header")
+        """Every paragraph and every table of the body."""
         for element in self._archive.elements(self._main, "p", "tbl", "sdt"):
             yield from self._blocks(element)
-        yield from self._repeated("footer")
+
+    def headers_and_footers(self) -> Iterator[str]:
+        """Those of all sections, those that are the same once; bare numbers of pages are left out."""
+        names = dict.fromkeys(
+            name for kind in ("header", "footer") for k, name in self._parts if k == kind and name in self._archive
+        )
+        texts = ("\n".join(self._blocks(self._archive.xml(name))) for name in names)
+        yield from dict.fromkeys(text for text in texts if any(map(str.isalpha, text)))
 
     def _part(self, kind: str) -> Any:
         name = next((name for k, name in self._parts if k == kind and name in self._archive), None)
         return self._archive.xml(name) if name else None
 
-    def _repeated(self, kind: str) -> Iterator[str]:
-        """The headers or the footers of all sections, those that are the same once."""
-        names = dict.fromkeys(name for k, name in self._parts if k == kind and name in self._archive)
-        yield from dict.fromkeys("\n".join(self._blocks(self._archive.xml(name))) for name in names)
-
-    def _read_styles(self) -> dict[str, _Style]:
-        root = self._part("styles")
-        defined = {} if root is None else {_value(item, "styleId"): item for item in root if local_name(item) == "style"}
-        styles = {}
-        for name, item in defined.items():
-            style, seen = _Style(), set[str]()
-            while item is not None and _value(item, "styleId") not in seen:
-                seen.add(_value(item, "styleId"))
-                style = style.over(_Style.of(item))
-                base = _child(item, "basedOn")
-                item = None if base is None else defined.get(_value(base))
-            styles[name] = style
-        return styles
-
     def _read_notes(self, kind: str) -> dict[str, Any]:
         root = self._part(kind)
-        return {} if root is None else {_value(item, "id"): item for item in root}
+        return {} if root is None else {value(item, "id"): item for item in root}
 
     def _blocks(self, element: Any) -> Iterator[str]:
         tag = local_name(element)
@@ -229,7 +182,7 @@ class _Document:
             elif tag in PICTURES:
                 beside.marks.append(self._drawings.mark(element))
             elif tag in NOTES:
-                note = self._notes[NOTES[tag]].pop(_value(element, "id"), None)
+                note = self._notes[NOTES[tag]].pop(value(element, "id"), None)
                 beside.notes.extend([] if note is None else [note])
             elif tag == "AlternateContent":
                 yield from self._inline(_chosen(element), beside)
@@ -238,16 +191,23 @@ class _Document:
 
     def _lead(self, paragraph: Any) -> str:
         """What stands before the text: the marks of a heading, the number or the dash of a list."""
-        if _child(paragraph, "pPr") is None:
+        if child(paragraph, "pPr") is None:
             return ""
-        named = _child(paragraph, "pPr", "pStyle")
-        name = "" if named is None else _value(named)
-        style = _Style.of(paragraph).over(self._styles.get(name, _Style()))
+        named = child(paragraph, "pPr", "pStyle")
+        name = "" if named is None else value(named)
+        style = Style.of(paragraph).over(self._styles.get(name, Style()))
         level = self._lists.level_of_style(style.list_number, name) if style.list_level is None else style.list_level
         label = self._lists.label(style.list_number, level)
-        if style.heading is not None and 0 <= style.heading < 9:
-            return "#" * min(style.heading + 1, 6) + " " + (f"{label} " if label and label != BULLET else "")
+        if style.heading is not None and style.heading < 9:
+            return self._hashes(style.heading) + " " + (f"{label} " if label and label != BULLET else "")
         return "  " * level + f"{label} " if label else ""
+
+    def _hashes(self, level: int) -> str:
+        """The mark of a heading, of the document's title, or of a subtitle, which is second to it."""
+        if level < 0:
+            self._titled = 1
+            return "#" * (level + 3)
+        return "#" * min(level + 1 + self._titled, 6)
 
     def _table(self, table: Any) -> str:
         lines = []
@@ -256,7 +216,7 @@ class _Document:
             paragraphs = [text for cell in cells for text in cell]
             if sum(map(len, paragraphs)) > SHORT_ROW and len(paragraphs) > len(cells):
                 lines += paragraphs
-            elif paragraphs and _child(row, "trPr", "del") is None:
+            elif paragraphs and child(row, "trPr", "del") is None:
                 lines.append("\t".join(" ".join(" ".join(cell).split()) for cell in cells))
         return "\n".join(lines)
 
@@ -274,8 +234,8 @@ def _is_icon(element: Any) -> bool:
     """Whether this is a drawing that is too small to say anything."""
     if local_name(element) not in ("inline", "anchor"):
         return False
-    extent = _child(element, "extent")
-    sides = [_value(extent, name) for name in ("cx", "cy")] if extent is not None else []
+    extent = child(element, "extent")
+    sides = [value(extent, name) for name in ("cx", "cy")] if extent is not None else []
     return any(side.isdecimal() and int(side) < LEAST_SPACE for side in sides)
 
 
