@@ -96,7 +96,7 @@ class Segment:
         """Maps a file. Raises OSError, or ValueError when it is damaged."""
         arrays, ids = array_files.read(path)
         try:
-            return cls(
+            segment = cls(
                 tuple(ids),
                 words=Postings(*(arrays.pop(f"words.{part}") for part in Postings._fields)),
                 texts=Strings(arrays.pop("texts.data"), arrays.pop("texts.offsets")),
@@ -106,6 +106,9 @@ class Segment:
             )
         except (KeyError, TypeError) as error:
             raise ValueError("the file is of another format") from error
+        if not (_counts(segment.bounds, len(ids), len(segment.starts)) and _counts(segment.firsts, len(segment.starts))):
+            raise ValueError("the file is damaged")
+        return segment
 
     def in_memory(self) -> "Segment":
         """The same, exact and fast, without the file: for single documents."""
@@ -260,6 +263,12 @@ def _vectors(runs: Sequence[tuple[Segment, slice]], found: list[NDArray[np.uint6
 
 def _offsets(lengths: Sequence[Ints]) -> Ints:
     return np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+
+
+def _counts(offsets: Ints, parts: int, total: int | None = None) -> bool:
+    """Whether these can be the offsets of so many parts, which have `total` members together."""
+    whole = len(offsets) == parts + 1 and offsets[0] == 0 and bool(np.all(np.diff(offsets) > 0))
+    return whole and (total is None or offsets[-1] == total)
 
 
 def _copied(value: Any) -> Any:

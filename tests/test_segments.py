@@ -188,6 +188,7 @@ def test_vectors_of_another_model_say_nothing(path: Path) -> None:
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
     "short": lambda content: content[:5],
+    "overwritten": lambda content: b"\xff" * 64 + content[64:],
     "cut off": lambda content: content[: len(content) // 2],
     "last byte": lambda content: content[:-1],
     "without its beginning": lambda content: content[len(content) // 2 :],
