@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from models.events import Source
 from models.passages import Passage
+from models.picture_words import inside
 from models.prompts import MARKER
 from services.citation_markers import Citation, place_of
 from services.cutting import parts, sentences
 from services.lexical import Terms, terms
+from utils.prose import blocks, is_row
 
 UNCITED = 5  # passages that are named when an answer cites none
 QUOTE_CHARS = 300
@@ -20,19 +23,20 @@ CLAIMS = 4  # of one passage that are looked at
 NUMBER_WEIGHT, CLAUSE_WEIGHT = 2.0, 4.0  # of terms that are numbers, and of those nearest to the marker
 FIT_WEIGHT = 4.0  # of being what fits the question, in terms of which a passage has about one: it decides between equals
 SHARE = 0.2  # of all that a passage holds of a claim, which another sentence has to add
-ABOVE = 600  # characters above a line that may be what it is about
+ABOVE = 2_000  # characters above a line that may be what it is about
 
-_ATTRIBUTION = re.compile(r"[>\s]*[—–]+\s")
+_ATTRIBUTION = re.compile(r"[>\s（(]*(?:[—–]+\s|(?:来源|出处|摘自|引自|source|from)[ \t]*[:：])", re.IGNORECASE)
+_QUOTED = re.compile(r"[ \t]*>[> \t]*")
 _GAP = re.compile(r"\n[> \t]*\n")
 _NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
-_ROW = re.compile(r"[|\t]")
 
 
 class Claim(NamedTuple):
-    """A sentence without its markers, and the part of it that ends with the marker in question."""
+    """A sentence without its markers, and the part of it that ends with the marker in question; or a block quotation."""
 
     sentence: str
     clause: str
+    quoted: bool = False
 
 
 class Quote(NamedTuple):
@@ -43,26 +47,29 @@ class Quote(NamedTuple):
     score: float
 
 
-def sources_of(text: str, citations: Sequence[Citation], passages: Sequence[Passage]) -> tuple[Source, ...]:
+def sources_of(
+    text: str, citations: Sequence[Citation], passages: Sequence[Passage], question: str = ""
+) -> tuple[Source, ...]:
     """The passages that an answer cites, by first citation; when it cites none, the first that it was given, not cited.
 
     Passage `n` of `passages` is what the marker `[n]` names; their texts stand in their documents (see `grounding`). Weak
-    ones, which the search took for no answer, are named only when they are cited.
+    ones, which the search took for no answer, are named only when they are cited. Of a long quotation the part counts that
+    fits the `question`.
     """
     cited: dict[int, list[int]] = {}
     for number, start in citations:
         cited.setdefault(number, []).append(start)
     if not cited:
         unique = {place_of(passage): passage for passage in reversed(passages) if not passage.weak}
-        return tuple(_source(passage, None, []) for passage in [*reversed(unique.values())][:UNCITED])
+        return tuple(_source(passage, None, [], question) for passage in [*reversed(unique.values())][:UNCITED])
     return tuple(
-        _source(passages[number - 1], number, [claim_at(text, start) for start in starts[:CLAIMS]])
+        _source(passages[number - 1], number, [claim_at(text, start) for start in starts[:CLAIMS]], question)
         for number, starts in cited.items()
     )
 
 
-def _source(passage: Passage, number: int | None, claims: Sequence[Claim]) -> Source:
-    start, end = _stripped(passage.text, *supporting(passage, claims))
+def _source(passage: Passage, number: int | None, claims: Sequence[Claim], question: str) -> Source:
+    start, end = inside(passage.text, *supporting(passage, claims, question))
     known = passage.start < passage.end  # where it stands in the document
     return Source(
         document_id=passage.document_id,
@@ -83,8 +90,8 @@ def claim_at(text: str, place: int) -> Claim:
     line, at = text[first:].partition("\n")[0], place - first
     above = text[max(0, first - ABOVE) : first].rstrip("> \t\n")
     if _ATTRIBUTION.match(line):
-        quoted = _GAP.split(above)[-1]
-        return Claim(quoted, quoted)
+        quoted = _quotation(above) or _GAP.split(above)[-1]
+        return Claim(quoted, quoted, quoted=True)
     claim = Claim("", "")
     for start, end in sentences(line):
         clauses = [part for part in MARKER.split(line[start:at])[::2] if _says_something(part)]
@@ -95,23 +102,58 @@ def claim_at(text: str, place: int) -> Claim:
             break
     if _says_something(claim.sentence) or not above:
         return claim
+    if quoted := _quotation(above):
+        return Claim(quoted, quoted, quoted=True)
     last = [above[start:end] for start, end in sentences(above)][-1]  # the markers have a line of their own
     return Claim(_without_markers(last), "")
 
 
-def supporting(passage: Passage, claims: Sequence[Claim]) -> tuple[int, int]:
+def _quotation(above: str) -> str:
+    """The block quotation that a text ends with, without its marks; empty where it ends with none."""
+    lines = [*takewhile(_QUOTED.match, reversed(above.splitlines()))]
+    return "\n".join(_QUOTED.sub("", line, count=1) for line in reversed(lines))
+
+
+def supporting(passage: Passage, claims: Sequence[Claim], question: str = "") -> tuple[int, int]:
     """The consecutive sentences of a passage that share most with one of the claims, by their offsets there.
 
-    Without a claim, or where nothing is shared, the part that fits the question best.
+    What is quoted word for word supports itself: of that the part that fits the `question`, where it is too long. Without a
+    claim, or where nothing is shared, the part that fits the question best.
     """
     at = passage.text.find(passage.quote) if passage.quote else -1
     fit = (at, at + len(passage.quote)) if at >= 0 else (0, min(QUOTE_CHARS, len(passage.text)))
     units = [*_units(passage.text)] if claims else []
     if not units:
         return fit
+    for claim in claims:
+        if claim.quoted and (said := _said(passage.text, claim.sentence)):
+            return _of_quotation(said, units, passage.text, question)
     unit_terms = [np.unique(terms(passage.text[start:end])) for start, end in units]
     best = max((_best(claim, units, unit_terms, fit) for claim in claims), key=lambda quote: quote.score)
     return (best.start, best.end) if best.score > 0 else fit
+
+
+def _said(text: str, quotation: str) -> list[tuple[int, int]]:
+    """Where the lines of a quotation stand in a text, in their order; those that do not are left out."""
+    found: list[tuple[int, int]] = []
+    for line in filter(str.strip, quotation.splitlines()):
+        at = text.find(line.strip(), found[-1][1] if found else 0)
+        if at >= 0 and any(map(str.isalnum, line)):
+            found.append((at, at + len(line.strip())))
+    return found
+
+
+def _of_quotation(
+    said: Sequence[tuple[int, int]], units: Sequence[tuple[int, int]], text: str, question: str
+) -> tuple[int, int]:
+    """All that is quoted where it is short, else those of its sentences that hold most of the question, or its beginning."""
+    first, last = said[0][0], said[-1][1]
+    if last - first <= QUOTE_CHARS:
+        return first, last
+    own = [unit for unit in units if any(start < unit[1] and unit[0] < end for start, end in said)]
+    own_terms = [np.unique(terms(text[start:end])) for start, end in own]
+    best = _best(Claim(question, ""), own, own_terms, (0, 0))
+    return (best.start, best.end) if best.score > 0 else (first, min(said[0][1], first + QUOTE_CHARS))
 
 
 def _best(claim: Claim, units: Sequence[tuple[int, int]], unit_terms: Sequence[Terms], fit: tuple[int, int]) -> Quote:
@@ -143,19 +185,12 @@ def _weights(claim: Claim, wanted: Terms, frequency: NDArray[np.int64], count: i
 
 
 def _units(text: str) -> Iterator[tuple[int, int]]:
-    """Sentences, and rows of tables, none longer than a quote may be."""
-    for start, end in sentences(text):
-        if end - start <= QUOTE_CHARS and not _ROW.search(text, start, end):
-            yield start, end
-            continue
-        for line in re.finditer(r"[^\n]+", text[start:end]):
-            for part in parts(line[0], QUOTE_CHARS):
-                yield start + line.start() + part.start, start + line.start() + part.end
-
-
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
-    part = text[start:end]
-    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+    """Sentences, titles, and rows of tables, none longer than a quote may be."""
+    for first, last in blocks(text):
+        block = text[first:last]
+        for start, end in [(0, len(block))] if is_row(block) else sentences(block):
+            for part in parts(block[start:end], QUOTE_CHARS) if end - start > QUOTE_CHARS else [(0, end - start)]:
+                yield first + start + part[0], first + start + part[1]
 
 
 def _says_something(text: str) -> bool:

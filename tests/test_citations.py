@@ -27,12 +27,12 @@ def passage(text: str, quote: str = "", page: int | None = 3, start: int = OFFSE
     return Passage(id, "报告.pdf", page, text, quote, start, start + len(text), 0.9)
 
 
-def cited(answer: str, *passages: Passage) -> tuple[Source, ...]:
+def cited(answer: str, *passages: Passage, question: str = "") -> tuple[Source, ...]:
     """The sources of an answer that was checked whole."""
     checking = MarkerFilter(passages)
     found, rest = checking.feed(answer), checking.end()
     behind = (Citation(number, len(found.text) + start) for number, start in rest.citations)
-    return sources_of(found.text + rest.text, [*found.citations, *behind], passages)
+    return sources_of(found.text + rest.text, [*found.citations, *behind], passages, question)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,68 @@ def test_the_quote_is_what_supports_the_sentence_that_cites_it(answer: str, text
     assert source.start is not None and source.end is not None
     assert text[source.start - OFFSET : source.end - OFFSET] == source.quote
     assert (source.number, source.cited, source.page) == (1, True, 3)
+
+
+PLAN = (
+    "项目计划\n\n系统预计十月一日上线，如测试未通过，上线日期可能推迟到十月二十日。\n\n"
+    + "各组应当按时提交周报，逾期通报。" * 30
+    + "\n\n项目办公室 · 内部资料"
+)
+SCHEDULE = (
+    "The plan\n\nThe launch is set for 1 October and may be put off until 20 October.\n\n"
+    + "Every team hands in its report on Friday. " * 20
+    + "\n\nProject office, internal"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "quote"),
+    [
+        (PLAN, "上线日期可能推迟到哪天？", "如测试未通过，上线日期可能推迟到十月二十日。"),
+        (SCHEDULE, "Until when may the launch be put off?", "may be put off until 20 October."),
+    ],
+)
+@pytest.mark.parametrize(
+    "end", ["\n>\n> — 报告.pdf，第 3 页 [1]", "\n\n— 报告.pdf, page 3 [1]", "\n\n来源：报告.pdf [1]", "\n> [1]"]
+)
+def test_of_a_long_quotation_the_part_that_answers_is_quoted_and_not_its_last_line(
+    text: str, question: str, quote: str, end: str
+) -> None:
+    quotation = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+    [source] = cited(f"原文：\n\n{quotation}{end}", passage(text), question=question)
+    assert source.quote.endswith(quote) and len(source.quote) < len(quote) + 40
+    [source] = cited(f"原文：\n\n{quotation}{end}", passage(text))
+    assert source.quote.startswith(text[:4]) and "内部资料" not in source.quote and "internal" not in source.quote
+
+
+def test_a_quotation_of_several_places_is_quoted_from_the_first_to_the_last() -> None:
+    text = f"{TABLE}\n\n以上价格含税。"
+    quotation = "> | 型号 | 重量 | 价格 |\n> | --- | --- | --- |\n> | C-3 | 50 kg | 990 元 |\n>\n> — 报告.pdf，第 3 页 [1]"
+    [source] = cited(quotation, passage(text), question="C-3 多少钱？")
+    assert source.quote == TABLE
+    long = text.replace("| A-1", "| D-4 | 1 kg | 10 元 |\n" * 40 + "| A-1")
+    [source] = cited(quotation, passage(long), question="C-3 多少钱？")
+    assert source.quote == "| C-3 | 50 kg | 990 元 |"
+
+
+def test_a_title_is_no_part_of_the_sentence_below_it() -> None:
+    [source] = cited("满五年有十天假 [1]。", passage("员工手册\n休假\n工作满五年的员工每年有十天假。"))
+    assert source.quote == "工作满五年的员工每年有十天假。"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "quote"),
+    [
+        ("菜谱如下。\n\n[图片文字：\n烤箱预热 45 分钟]\n\n完", "烤箱要预热 45 分钟 [1]。", "烤箱预热 45 分钟"),
+        ("[图片：一张柱状图。\n图中文字：\n一月 12\n二月 15]", "二月为 15 [1]。", "二月 15"),
+        ("See below.\n\n[Picture text:\nBake it for 45 minutes]", "Bake for 45 minutes [1].", "Bake it for 45 minutes"),
+    ],
+)
+def test_the_quote_of_a_picture_is_the_text_in_it(text: str, answer: str, quote: str) -> None:
+    [source] = cited(answer, passage(text))
+    assert source.quote == quote
+    [source] = cited("Yes [1].", passage(text, text[text.index("[") :]))
+    assert source.quote.count("[") == source.quote.count("]") == 0 and not source.quote.startswith(("图片", "Picture"))
 
 
 def test_a_claim_of_two_sentences_gets_both() -> None:
