@@ -23,7 +23,7 @@ from chromadb.config import Settings as ChromaSettings
 from chromadb.errors import NotFoundError
 from numpy.typing import NDArray
 
-from utils.errors import ChatError, StoreUnavailable
+from utils.errors import ChatError, StoreUnavailable, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class _Row(NamedTuple):
 class VectorStore:
     """The vectors of one embedding `model` on the Chroma server at `url`.
 
-    Safe in threads, and across a fork: it connects when it is first used in a process. Every failure is a StoreUnavailable.
+    Safe in threads, and across a fork: it connects when it is first used in a process. A failure is a StoreUnavailable.
     `timeout` is in seconds: that of the first contact, and that of each call.
     """
 
@@ -96,7 +96,10 @@ class VectorStore:
         self._call(lambda: self._connected().heartbeat())
 
     def add(self, document: StoredDocument) -> None:
-        """Stores a document with its vectors, instead of what an earlier attempt may have left of it."""
+        """Stores a document with its vectors, instead of what an earlier attempt may have left of it.
+
+        Raises UpstreamError when the server refuses it.
+        """
         vectors = document.vectors
         if vectors is None or len(vectors) != 1 + len(document.passages):
             raise ValueError("a vector is needed for the summary and for each passage")
@@ -106,9 +109,7 @@ class VectorStore:
         common: Place = {"document_id": document.id, "holder": document.holder}
         for first in range(0, len(rows), ADD_ROWS):
             last = min(first + ADD_ROWS, len(rows))
-            self._in_collection(
-                self.name,
-                Collection.add,
+            self._add(
                 ids=[_row_id(document.id, n) for n in range(first, last)],
                 embeddings=vectors[first:last],
                 documents=[text for text, _ in rows[first:last]],
@@ -116,6 +117,13 @@ class VectorStore:
             )
         for name in self._others():  # only now: a document that is embedded anew must not be lost half-way
             self._delete(name, [document.id])
+
+    def _add(self, **rows: Any) -> None:
+        try:
+            self._in_collection(self.name, Collection.add, **rows)
+        except StoreUnavailable as error:
+            self.heartbeat()
+            raise UpstreamError(upstream="vector_store") from error  # it is there: it will refuse these rows again
 
     def load(self, document_ids: Sequence[str]) -> dict[str, StoredDocument]:
         """The documents that are stored. One that only another model has embedded comes without vectors."""

@@ -118,8 +118,15 @@ class RetrievalService:
         for base_id, version in versions.items():
             last, due = self._compacted.get(base_id, (None, 0.0))
             if version != last or time.monotonic() >= due:
-                rest = self._bases.compact(base_id, self.store.foreign)
-                self._compacted[base_id] = version, time.monotonic() + rest
+                self._compacted[base_id] = version, time.monotonic() + self._compact(base_id)
+
+    def _compact(self, base_id: str) -> float:
+        try:
+            return self._bases.compact(base_id, self.store.foreign)
+        except (LookupError, ValueError, ArithmeticError) as error:  # a file was damaged while it was in use
+            log.warning("the search files of %s make no sense and will be made again: %r", base_id, error)
+            self._bases.forget(base_id)
+            return 0.0
 
     def reindex(self) -> int:
         """Embeds what only other models have embedded, after EMBEDDING_MODEL was changed. Returns how many documents."""

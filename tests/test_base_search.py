@@ -254,6 +254,19 @@ def test_lost_and_broken_files_are_made_again(office: Office, damage: Callable[[
             assert len(Segment.read(segment).ids) == 6
 
 
+def test_a_file_that_is_damaged_while_it_is_in_use_is_made_again(office: Office) -> None:
+    office.fill(10, 3)
+    office.service.compact()
+    expected = office.search("年假有几天？")
+    (segment,) = office.segments()
+    with segment.open("r+b") as file:  # in its place: it is mapped
+        file.write(b"\xff" * (segment.stat().st_size - 1_000))
+    new = office.fill(FACTOR, 1)  # so that there is something to merge
+    office.service.compact()
+    office.service.compact()
+    assert_same([p for p in office.search("年假有几天？", 50) if p.document_id not in {d.id for d in new}][:3], expected[:3])
+
+
 def test_many_new_documents_are_merged_by_the_first_search(office: Office) -> None:
     added = office.fill(MOST_UNMERGED + 1, 1)
     assert {p.document_id for p in office.search("年假", 500)} == {document.id for document in added}

@@ -13,7 +13,7 @@ import pytest
 
 from fakes.proxy import Proxy
 from models.vector_db_manager import ADD_ROWS, StoredDocument, StoredPassage, VectorStore
-from utils.errors import StoreUnavailable
+from utils.errors import StoreUnavailable, UpstreamError
 
 
 def document(id: str = "", passages: int = 3, dimensions: int = 4, seed: int = 1) -> StoredDocument:
@@ -136,6 +136,14 @@ def test_each_model_has_vectors_of_its_own(chroma_url: str) -> None:
 def test_a_document_without_a_vector_for_each_passage_is_refused(store: VectorStore) -> None:
     with pytest.raises(ValueError, match="vector"):
         store.add(replace(document(), vectors=None))
+
+
+def test_what_the_server_refuses_is_not_taken_for_a_server_that_is_away(store: VectorStore) -> None:
+    kept = document(dimensions=4)
+    store.add(kept)
+    with pytest.raises(UpstreamError):
+        store.add(document(dimensions=5))
+    assert store.load([kept.id])
 
 
 def test_it_goes_on_after_its_collection_was_lost(store: VectorStore, own_chroma: Any) -> None:
