@@ -9,7 +9,6 @@ from services.contents import Place, contents
 from services.cutting import Span
 from services.numerals import CHINESE
 from services.outlines import Heading, Line, headings
-from services.running_heads import bodies
 from services.tables import Table, goes_on, is_row, loose_rows, table_of
 from utils.loaders import Page
 
@@ -46,9 +45,8 @@ def is_list_item(line: str) -> bool:
     return _LIST_ITEM.match(line) is not None
 
 
-def blocks(pages: Sequence[Page]) -> Iterator[list[Block]]:
-    """The blocks of each page, in order. Headers and footers that stand on an earlier page are in none."""
-    spans = bodies(pages)
+def blocks(pages: Sequence[Page], spans: Sequence[Span]) -> Iterator[list[Block]]:
+    """The blocks of each page, in order; `spans` are the parts of the pages that are looked at."""
     fences, listed = _fences(pages, spans), contents(pages, spans)
     marks = _Marks(fences, listed, headings(_lines_of_text(pages, spans, fences, listed)))
     table: Table | None = None

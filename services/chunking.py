@@ -9,7 +9,7 @@ from models.passages import TextChunk
 from services.blocks import Block, blocks, is_list_item
 from services.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, parts, stripped, width
 from services.outlines import Heading, Outline, is_marked, is_numbered
-from services.running_heads import without_page_number
+from services.running_heads import bodies, key_of, running_heads, without_page_number
 from services.tables import is_row
 from utils.loaders import Page
 
@@ -21,6 +21,7 @@ WHOLE_LINES = 0.6  # of the lines of a paragraph end something; they are no sent
 SHORT_LINE = 0.6  # of the widest line; a narrower one was not broken at the margin
 TITLE_LINES = 3  # the title is one of the first, as a page number may be above it
 TITLE_CHARS = 100
+BEGINNING = 5_000  # characters in which the title is looked for
 
 _TITLE = re.compile(r".{0,59}[^。！？；：，、.!?;:,…]")
 _END = re.compile(r"[.。！？!?;；:：…{}()\]）】>，,*]$")
@@ -28,7 +29,10 @@ _END = re.compile(r"[.。！？!?;；:：…{}()\]）】>，,*]$")
 
 @dataclass(slots=True)
 class _Piece:
-    """What is packed into chunks: a block, or a part of one that is too wide. `header` is the head of the table above it."""
+    """What is packed into chunks: a block, or a part of one that is too wide. `header` is the head of the table above it.
+
+    `heading` says that it is a heading, or a running one, and no text that the headings in `path` are about.
+    """
 
     start: int
     end: int
@@ -50,12 +54,15 @@ def chunk(pages: Sequence[Page]) -> list[TextChunk]:
     stay whole. Rows that are cut off from the head of their table have it in `context`.
     """
     chunks: list[TextChunk] = []
-    outline = Outline()
-    if title := _title(next((page.text for page in pages if page.text.strip()), "")):
+    outline, spans = Outline(), bodies(pages)
+    first = next((page.text for page in pages if page.text.strip() and not page.apart), "")
+    running = running_heads(pages, spans)
+    if title := _title(first, running):
         outline.enter(Heading(0, title))
     offset = 0
-    for page, found in zip(pages, blocks(pages), strict=True):
-        for group in _groups(page.text, found, outline):
+    for page, found in zip(pages, blocks(pages, spans), strict=True):
+        outline = Outline() if page.apart else outline
+        for group in _groups(page.text, found, outline, running):
             start, end = stripped(page.text, group[0].start, group[-1].end)
             if start == end:  # blank lines of code
                 continue
@@ -79,10 +86,15 @@ def passages(text: str) -> list[Span]:
     return parts(text, PASSAGE_WIDTH, LINES if is_row(text.lstrip().partition("\n")[0]) else PROSE)
 
 
-def _title(text: str) -> str:
-    """The first line of a document, which stands above all headings unless it is marked otherwise or is a sentence."""
-    lines = text.strip().split("\n", TITLE_LINES)
-    titles = [without_page_number(line[:TITLE_CHARS].strip()) for line in lines]
+def _title(text: str, running: set[str]) -> str:
+    """The first line of a document, which stands above all headings unless it is marked otherwise or is a sentence.
+
+    A line that says the same as a `running` header is none, as that may say anything.
+    """
+    lines = [
+        line.strip() for line in text[:BEGINNING].split("\n") if line.strip() and key_of(line[:TITLE_CHARS]) not in running
+    ]
+    titles = [without_page_number(line[:TITLE_CHARS]) for line in lines]
     at = next((number for number, title in enumerate(titles[:TITLE_LINES]) if title), len(lines))
     if at + 1 >= len(lines) or is_row(lines[at]):
         return ""
@@ -97,14 +109,13 @@ def _common_path(group: Sequence[_Piece]) -> tuple[str, ...]:
     return tuple(titles[0] for titles in same)
 
 
-def _pieces(text: str, found: Iterable[Block], outline: Outline) -> Iterator[_Piece]:
+def _pieces(text: str, found: Iterable[Block], outline: Outline, running: set[str]) -> Iterator[_Piece]:
     for block in found:
         if block.heading:
             outline.enter(block.heading)
         cuts, wide = _cuts(text, block)
-        heading = (
-            block.kind == "heading" or text[block.start : min(block.end, block.start + TITLE_CHARS)].strip() in outline.path
-        )
+        line = text[block.start : min(block.end, block.start + TITLE_CHARS)].strip()
+        heading = block.kind == "heading" or line in outline.path or key_of(line) in running
         for part in cut(text, block.start, block.end, CHUNK_WIDTH, cuts, wide):
             header = "" if part.start == block.start and not block.goes_on else block.head
             yield _Piece(*part, outline.path, heading, header)
@@ -120,11 +131,11 @@ def _cuts(text: str, block: Block) -> tuple[Cuts, int]:
     return (LINES if len(lines) > 2 and whole >= WHOLE_LINES * len(lines) else PROSE), 0
 
 
-def _groups(text: str, found: Sequence[Block], outline: Outline) -> Iterator[list[_Piece]]:
+def _groups(text: str, found: Sequence[Block], outline: Outline, running: set[str]) -> Iterator[list[_Piece]]:
     """What becomes a chunk each. A table of contents becomes none, and no chunk holds what is above and what is below it."""
     for kept, some in groupby(found, key=lambda block: block.kind != "contents"):
         if kept:
-            yield from _pack(text, _pieces(text, some, outline))
+            yield from _pack(text, _pieces(text, some, outline, running))
 
 
 def _pack(text: str, pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:

@@ -44,6 +44,7 @@ _NAMED = re.compile(  # a number behind these is not that of a page
 )
 _COUNTED = re.compile(rf"{_MONTH}|[年月日号號期卷天]")  # nor is one before these
 _WORDS = re.compile(rf"[{CJK}]{{3}}|\w\W+\w")  # a number beside less than that belongs to it: Lesson 3
+_DIGITS = re.compile(r"\d+")
 _LETTER = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[。！？；]|(?:\w+\W+){8}.*[.!?]$")  # in which a number may say anything
 _UNUSUAL = re.compile(r"\t|^\s*#|^\s*\|.*\|\s*$")  # headings and rows of tables have their own place in chunks
@@ -98,6 +99,19 @@ def bodies(pages: Sequence[Page]) -> list[Span]:
             end = line.start
         spans.append(Span(min(start, end), end))
     return spans
+
+
+def running_heads(pages: Sequence[Page], spans: Sequence[Span]) -> set[str]:
+    """What the headers and footers say that `bodies` leaves out, each as of `key_of`; of two pages, what begins both."""
+    apart = [part for page, (start, end) in zip(pages, spans, strict=True) for part in (page.text[:start], page.text[end:])]
+    filled = [page.text for page in pages if page.number is not None and page.text.strip()]
+    begin = [next((line.text for line in _edge(text, "top")), "") for text in filled[1:2]]
+    return {key_of(line) for line in (*begin, *(line for part in apart for line in part.splitlines()))} - {""}
+
+
+def key_of(line: str) -> str:
+    """What a header says whatever the page."""
+    return _DIGITS.sub("", without_page_number(line.strip())).strip(_MARKS)
 
 
 def without_page_number(line: str) -> str:

@@ -209,6 +209,39 @@ def test_a_first_line_that_looks_like_a_title_stands_above_all_chunks(first: str
     assert {part.heading for part in found if part.page == 3} == {(*title, "第一章")}
 
 
+@pytest.mark.parametrize(
+    ("header", "title", "chapters"),
+    [
+        ("云岭科技有限公司 · 内部资料 · 严禁外传", "管理制度汇编", ["第7章 年假", "第8章 差旅", "第9章 报销"]),
+        (
+            "Yunling Ltd, for internal use",
+            "Rules of the Company",
+            ["Chapter 7: Leave", "Chapter 8: Travel", "Chapter 9: Money"],
+        ),
+        ("云岭科技 · 管理制度  {}", "管理制度汇编", ["第7章 年假", "第8章 差旅", "第9章 报销"]),
+    ],
+)
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_line_that_runs_through_the_pages_is_not_the_title(
+    header: str, title: str, chapters: list[str], count: int
+) -> None:
+    texts = [f"{header.format(n)}\n\n{chapter}\n{ZH * 9}" for n, chapter in enumerate(chapters[:count], 1)]
+    assert [part.heading for part in chunk(pages(*texts))] == [(chapter,) for chapter in chapters[:count]]
+    texts[0] = texts[0].replace("\n\n", f"\n\n{title}\n\n", 1)
+    assert [part.heading for part in chunk(pages(*texts))] == [(title, chapter) for chapter in chapters[:count]]
+
+
+@pytest.mark.parametrize(
+    ("title", "header"), [("星河项目周报", "星河项目组 机密"), ("Weekly Report", "Galaxy, confidential")]
+)
+def test_what_stands_apart_is_a_chunk_below_no_heading(title: str, header: str) -> None:
+    body, apart = chunk([Page(None, f"# {title}\n\n一、进展\n{ZH}"), Page(None, header, apart=True)])
+    assert (body.heading, body.text.endswith(ZH)) == ((title, "一、进展"), True)
+    assert (apart.heading, apart.text) == ((), header)
+    (alone,) = chunk([Page(None, "", "empty"), Page(None, f"{header}\n{ZH}", apart=True)])
+    assert alone.heading == ()
+
+
 def test_a_text_of_one_line_has_no_title() -> None:
     assert chunks_of("王法慧")[0].heading == ()
 
