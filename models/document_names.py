@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 
 from models.conversations import ReadyDocument
@@ -15,6 +15,9 @@ FILE = re.compile(  # a name with its extension; Chinese text has no blanks arou
     r"[^\s，。？！、；：,;:?!\"“”《》<>()（）]+?\.(?:pdf|docx?|pptx?|xlsx?|csv|txt|md|html?|eml|epub|ipynb|png|jpe?g|tiff?|json|xml)"
     r"(?![a-z0-9]|\.[a-z])",
     re.IGNORECASE,
+)
+LEAD = re.compile(
+    r".*(?:比较|对比|总结|概括|概述|归纳|说明|请问?|一下|查[看询]?|看看?|读[读取]?|根据|按照|关于|[和与跟及在对从把将给])"
 )
 MORE = {"en": "… and {} more", "zh": "……以及另外 {} 份"}
 NO_SUCH = {
@@ -34,6 +37,19 @@ def stem(name: str) -> str:
     return PurePath(folded(name)).stem
 
 
+def own_first(documents: Sequence[ReadyDocument], own: Sequence[ReadyDocument]) -> list[ReadyDocument]:
+    """The documents without those that have the name of an `own` one: what a session holds itself is meant first."""
+    mine = {document.id for document in own}
+    names = {folded(document.filename) for document in own}
+    return [one for one in documents if one.id in mine or folded(one.filename) not in names]
+
+
+def like(name: str, documents: Sequence[ReadyDocument]) -> list[ReadyDocument]:
+    """The documents of whose names, without their extensions, this is a part."""
+    part = stem(name) if FILE.fullmatch(name.strip()) else folded(name)
+    return [document for document in documents if part in _stem(document)] if len(part) > 1 else []
+
+
 def named(names: Sequence[str], documents: Sequence[ReadyDocument]) -> tuple[list[ReadyDocument], list[str]]:
     """The documents with these names or ids, in the order of the names, and the names that none has.
 
@@ -45,10 +61,17 @@ def named(names: Sequence[str], documents: Sequence[ReadyDocument]) -> tuple[lis
     for name in names:
         keys = (name.strip(), folded(name), folded(name))
         hits = next((table[key] for table, key in zip(tables, keys, strict=True) if key in table), [])
+        hits = hits or _behind_words(folded(name), tables[1])
         found |= {document.id: document for document in hits}
         if not hits:
             unknown.append(name)
     return list(found.values()), unknown
+
+
+def _behind_words(name: str, table: Mapping[str, list[ReadyDocument]]) -> list[ReadyDocument]:
+    """The documents whose name ends this one, where only words of a sentence stand before it."""
+    ends = [known for known in table if name.endswith(known) and LEAD.fullmatch(name.removesuffix(known))]
+    return table[max(ends, key=len)] if ends else []
 
 
 def _id(document: ReadyDocument) -> str:

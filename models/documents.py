@@ -106,12 +106,16 @@ class Document:
     @property
     def failure(self) -> ChatError | None:
         """Why it failed; None as long as it has not. Where the file is not at fault, some service that was needed is."""
-        if self.status != "failed":
-            return None
-        if self.error == DocumentCancelled.code:
-            return DocumentCancelled()
-        known = self.error in DocumentUnreadable.REASONS
-        return DocumentUnreadable(self.error or "") if known else Unavailable()
+        return failure_of(self.status, self.error)
+
+
+def failure_of(status: str, error: str | None) -> ChatError | None:
+    """What the columns of these names say."""
+    if status != "failed":
+        return None
+    if error == DocumentCancelled.code:
+        return DocumentCancelled()
+    return DocumentUnreadable(error or "") if error in DocumentUnreadable.REASONS else Unavailable()
 
 
 BRIEF = [column for column in documents.c if column.name not in ("pages", "created_at", "content_key")]

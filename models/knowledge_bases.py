@@ -7,7 +7,7 @@ its documents keeps it under that number.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, null, select, union_all, update
 
@@ -22,12 +22,13 @@ from models.database import (
     owners,
     retried,
 )
+from models.documents import SEARCHABLE, failure_of
 from models.turns import SessionKey
-from utils.errors import NotFound
+from utils.errors import ChatError, NotFound
 
 WHAT = "knowledge base"
 
-_SEARCHABLE = documents.c.status.in_(("ready", "partial"))
+_SEARCHABLE = documents.c.status.in_(SEARCHABLE)
 _COUNT = select(func.count()).where(documents.c.knowledge_base_id == knowledge_bases.c.id)
 _COLUMNS = [column for column in knowledge_bases.c if column.name != "owner_id"]
 _LISTED = [*_COLUMNS, _COUNT.scalar_subquery().label("document_count")]
@@ -45,13 +46,17 @@ _SEARCHED = union_all(
         null().label("version"),
         null().label("documents"),
         documents.c.created_at,
-    ).where(documents.c.conversation_id == bindparam("conversation"), _SEARCHABLE),
+        documents.c.status,
+        documents.c.error,
+    ).where(documents.c.conversation_id == bindparam("conversation")),
     select(
         knowledge_bases.c.id,
         knowledge_bases.c.name,
         knowledge_bases.c.version,
         _COUNT.where(_SEARCHABLE).scalar_subquery(),
         knowledge_bases.c.created_at,
+        null(),
+        null(),
     ).where(_ATTACHED),
 ).order_by("created_at", "id")
 
@@ -64,6 +69,22 @@ class ReadyBase:
     name: str
     version: int
     documents: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadyDocument:
+    """A document that cannot be searched: it is being read, or has a `failure`."""
+
+    filename: str
+    failure: ChatError | None = None
+
+
+class Searched(NamedTuple):
+    """What a session searches, oldest first: its own documents, and bases; and those documents that are not ready."""
+
+    documents: tuple[ReadyDocument, ...] = ()
+    bases: tuple[ReadyBase, ...] = ()
+    unready: tuple[UnreadyDocument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +241,17 @@ def _session(connection: Connection, key: SessionKey) -> Conversation:
 def searched(database: Database, key: SessionKey) -> tuple[tuple[ReadyDocument, ...], tuple[ReadyBase, ...]]:
     """What a session searches, oldest first: its own documents that are ready, and bases. Raises NotFound."""
     with database.read() as connection:
-        return searched_in(connection, _session(connection, key).id)
+        found = searched_in(connection, _session(connection, key).id)
+    return found.documents, found.bases
 
 
-def searched_in(connection: Connection, conversation_id: int) -> tuple[tuple[ReadyDocument, ...], tuple[ReadyBase, ...]]:
+def searched_in(connection: Connection, conversation_id: int) -> Searched:
     rows = connection.execute(_SEARCHED, {"conversation": conversation_id}).all()
-    return (
-        tuple(ReadyDocument(row.id, row.name) for row in rows if row.version is None),
+    own = [row for row in rows if row.version is None]
+    return Searched(
+        tuple(ReadyDocument(row.id, row.name) for row in own if row.status in SEARCHABLE),
         tuple(ReadyBase(row.id, row.name, row.version, row.documents) for row in rows if row.version is not None),
+        tuple(UnreadyDocument(row.name, failure_of(row.status, row.error)) for row in own if row.status not in SEARCHABLE),
     )
 
 

@@ -1,16 +1,18 @@
 """The words that go to a model, in English and Chinese. Plain functions and constants, no template language."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from pathlib import PurePath
 
-from models.document_names import listed
-from models.knowledge_bases import ReadyBase
+from models.document_names import FILE, listed
+from models.knowledge_bases import ReadyBase, UnreadyDocument
 from models.passages import Passage
 from models.turns import Attachment
 from utils.errors import Language
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+LETTERS = re.compile(r"[^\W\d_]")
 MARKER = re.compile(r"\[(\d{1,3})\]")
 _LINE_LIKE_A_PASSAGE = re.compile(r"^(?=\[\d{1,3}\])", re.MULTILINE)
 
@@ -33,6 +35,12 @@ passages marked as weak are no answer unless they really hold it.""",
 }
 DOCUMENT_NAMES: dict[Language, str] = {"en": "Documents of this conversation:", "zh": "本次对话的文档："}
 BASE_NAMES: dict[Language, str] = {"en": "Knowledge bases that are searched too:", "zh": "同时检索的知识库："}
+UNREADY_NAMES: dict[Language, str] = {
+    "en": "Documents of this conversation that cannot be searched:",
+    "zh": "本次对话中还不能检索的文档：",
+}
+UNREADY: dict[Language, str] = {"en": "{name}: {state}", "zh": "{name}：{state}"}
+BEING_READ: dict[Language, str] = {"en": "it is still being read.", "zh": "正在读取，请稍候。"}
 BASE_SIZE: dict[Language, str] = {"en": "{} ({} documents)", "zh": "{}（{} 份文档）"}
 
 # What the search says of what it did not find.
@@ -50,6 +58,9 @@ WEAK_QUERY: dict[Language, str] = {
     "zh": "文档中没有与这一部分很相符的内容：“{}”",
 }
 WEAK_DOCUMENT: dict[Language, str] = {"en": "Nothing in {} fits this well.", "zh": "{} 中没有与此很相符的内容。"}
+
+# What is asked when it is not clear which document is meant.
+WHICH: dict[Language, str] = {"en": "Name the document.", "zh": "请指明文档。"}
 
 NO_TOOLS = "Answer now with what you have; no more tools can be used in this turn."
 
@@ -77,9 +88,18 @@ PICTURE = re.compile(
 )
 
 
-def language_of(text: str) -> Language:
-    """The language in which to answer a text: Chinese as soon as it holds Chinese characters."""
-    return "zh" if CJK.search(text) else "en"
+def language_of(text: str, names: Sequence[str] = ()) -> Language:
+    """The language in which to answer a text: Chinese as soon as it holds Chinese characters.
+
+    Names of files, and those `names` without their extensions, say nothing of it, unless there is nothing else.
+    """
+    if not CJK.search(text):
+        return "en"
+    rest = text
+    for name in (*names, *(PurePath(name).stem for name in names)):
+        rest = rest.replace(name, " ") if CJK.search(name) else rest
+    rest = FILE.sub(" ", rest)
+    return "en" if LETTERS.search(rest) and not CJK.search(rest) else "zh"
 
 
 def system_prompt(own: str, library: str = "", context: str = "") -> str:
@@ -90,17 +110,47 @@ def system_prompt(own: str, library: str = "", context: str = "") -> str:
     return "\n\n".join(part for part in (own, AGENT, library, context) if part)
 
 
-def library_block(documents: Sequence[str], bases: Sequence[ReadyBase], language: Language) -> str:
-    """What a model is told of documents, by their names, and of knowledge bases; empty when there are none."""
+def library_block(
+    documents: Sequence[str], bases: Sequence[ReadyBase], language: Language, unready: Sequence[UnreadyDocument] = ()
+) -> str:
+    """What a model is told of documents, by their names, and of knowledge bases; empty when there are none.
+
+    Of `unready` ones it is told why they cannot be searched.
+    """
     sizes = [BASE_SIZE[language].format(base.name, base.documents) for base in bases]
     lists = ((DOCUMENT_NAMES, documents), (BASE_NAMES, sizes))
     parts = [f"{heads[language]}\n{listed(names, language)}" for heads, names in lists if names]
-    return "\n".join([*parts, DOCUMENTS[language]]) if parts else ""
+    parts += [DOCUMENTS[language]] if parts else []
+    if unready:
+        states = [UNREADY[language].format(name=one.filename, state=_state(one, language)) for one in unready]
+        parts.append(f"{UNREADY_NAMES[language]}\n{listed(states, language)}")
+    return "\n".join(parts)
+
+
+def _state(document: UnreadyDocument, language: Language) -> str:
+    return document.failure.message(language) if document.failure else BEING_READ[language]
+
+
+def read_unready(system: str) -> list[str]:
+    """What a `library_block` says of documents that cannot be searched, a line each."""
+    return _below(system, UNREADY_NAMES)
+
+
+def read_base_sizes(system: str) -> list[int]:
+    """How many documents the knowledge bases hold of which a `library_block` tells."""
+    ends = [re.escape(words.format("", "#")).replace("\\#", r"(\d+)").replace("#", r"(\d+)") for words in BASE_SIZE.values()]
+    found = [re.search(rf"(?:{'|'.join(ends)})$", line) for line in _below(system, BASE_NAMES)]
+    return [int(match[1] or match[2]) for match in found if match]
 
 
 def read_document_names(system: str) -> list[str]:
     """The names of documents in a system message that holds a `library_block`."""
-    heads = [f"{head}\n" for head in DOCUMENT_NAMES.values()]
+    return _below(system, DOCUMENT_NAMES)
+
+
+def _below(system: str, titles: Mapping[Language, str]) -> list[str]:
+    """The lines of a list below one of these titles."""
+    heads = [f"{head}\n" for head in titles.values()]
     last = max(heads, key=system.rfind)  # the session's own prompt, which stands above, may say the same
     _, _, after = system.rpartition(last)
     lines = after.splitlines() if last in system else []

@@ -1,6 +1,7 @@
 """The parts of a compound question, Chinese and English."""
 
 import re
+import string
 from collections.abc import Iterator
 
 from models.quoting import EMPTY_CHARACTERS, EMPTY_WORDS, WORD
@@ -13,6 +14,9 @@ _ASKS = re.compile(
     r"什么|多少|谁|几|哪|何时|何地|何人|怎么|怎样|如何|为什么|为何|吗|是否|能否|多久|多长|多大|多高|多远"
     r"|\b(?:what|who|whom|whose|when|where|which|why|how)\b|^\W*(?:is|are|was|were|do|does|did|can|could|has|have)\b",
     re.IGNORECASE,
+)
+_ASKING = re.compile(
+    r"什么时候|什么时间|多少钱|多长时间|多[少久长大高远]|什么|哪[里儿些个天年]?|怎么[样办]?|如何|几[个天年月次]?|何时|何地"
 )
 _JOINT = re.compile(
     r"\s*[，,]?\s*(?:并且|而且|以及|还有|另外|同时|和)\s*|\s*[，,]\s*(?=[\u3400-\u9fff])"
@@ -39,6 +43,11 @@ def split(question: str) -> list[str]:
 def _says_something(part: str) -> bool:
     words = WORD.findall(part.lower())
     return any(word not in EMPTY_WORDS if word[0].isascii() else set(word) - EMPTY_CHARACTERS for word in words)
+
+
+def key_characters(question: str) -> set[str]:
+    """The Chinese characters of a question that say something, without those that ask."""
+    return set("".join(WORD.findall(_ASKING.sub(" ", question)))) - EMPTY_CHARACTERS - set(string.printable)
 
 
 def _split_sentence(sentence: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from models.branches import Place, count_shown, go_to, known_to_client, shown
 from models.conversations import Conversation, ReadyDocument, create_in, find_in, title_of
 from models.database import Database, conversations, messages, now, retried
-from models.knowledge_bases import ReadyBase, searched_in
+from models.knowledge_bases import ReadyBase, Searched, UnreadyDocument, searched_in
 from models.turns import Attachment, Branch, MessageStatus, Turn
 
 # The statements of every turn, built once: building one costs more than running it.
@@ -35,8 +35,6 @@ _CLOSE = (
     .values({name: bindparam(f"new_{name}") for name in (*_ANSWER_COLUMNS, "input_tokens", "output_tokens")})
 )
 
-Searched = tuple[tuple[ReadyDocument, ...], tuple[ReadyBase, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class OpenedTurn:
@@ -51,6 +49,7 @@ class OpenedTurn:
     attachments: tuple[Attachment, ...]
     documents: tuple[ReadyDocument, ...]
     bases: tuple[ReadyBase, ...]
+    unready: tuple[UnreadyDocument, ...]
     previous_seq: int
     first_seq: int
     seq: int

@@ -16,7 +16,7 @@ from models.conversations import ReadyDocument
 from models.database import Database, Writer
 from models.embeddings import Vectors
 from models.events import Answer, Event
-from models.knowledge_bases import ReadyBase
+from models.knowledge_bases import ReadyBase, Searched
 from models.llm_factory import chat_model, default_model_name
 from models.passages import Passage
 from models.prompts import language_of, library_block, system_prompt
@@ -149,13 +149,13 @@ class Generation:
         own_prompt: str,
         turns: Sequence[dict[str, Any]],
         question: dict[str, Any],
-        documents: Sequence[ReadyDocument] = (),
-        bases: Sequence[ReadyBase] = (),
+        searched: Searched = Searched(),  # noqa: B008 (it cannot be changed)
     ) -> None:
         """Gathers the messages for the model, as many as fit into its window."""
-        settings, language = self.shop.settings, language_of(question["content"])
+        settings, (documents, bases, unready) = self.shop.settings, searched
         names = [document.filename for document in documents]
-        library = library_block(names, bases, language)
+        language = language_of(question["content"], names)
+        library = library_block(names, bases, language, unready)
         system = system_prompt(own_prompt, library, self.turn.context)
         fixed = estimate_tokens(system + question["content"])
         shown = fit(turns, int(settings.LLM_CONTEXT_TOKENS * HISTORY_SHARE) - fixed)
@@ -227,7 +227,7 @@ class Generation:
             model=state.model,
             finish_reason=state.finish_reason,
             reasoning="".join(state.reasoning),
-            sources=sources_of(state.response, state.citations, state.passages),
+            sources=sources_of(state.response, state.citations, state.passages, self.turn.message),
             tool_calls=tuple(state.tool_calls),
             usage=state.usage,
             extra=self.turn.extra,

@@ -8,10 +8,21 @@ from pydantic import ValidationError
 from fakes.contexts import CONTRACT, HANDBOOK, call, tool_context
 from models.conversations import ReadyDocument
 from models.document_names import named
-from models.knowledge_bases import ReadyBase
+from models.knowledge_bases import ReadyBase, UnreadyDocument
 from models.passages import Passage
-from models.prompts import NOT_THERE, WEAK, WEAK_DOCUMENT, WEAK_QUERY, library_block, read_document_names
+from models.prompts import (
+    NOT_THERE,
+    WEAK,
+    WEAK_DOCUMENT,
+    WEAK_QUERY,
+    language_of,
+    library_block,
+    read_base_sizes,
+    read_document_names,
+    read_unready,
+)
 from services.tools import describe_documents, read_document, search_documents
+from utils.errors import DocumentUnreadable
 from utils.settings import Settings
 
 SETTINGS = Settings()
@@ -20,7 +31,8 @@ TOOLS = [search_documents.TOOL, describe_documents.TOOL, read_document.TOOL]
 BOTH = [HANDBOOK, CONTRACT]
 
 
-def hit(document: ReadyDocument, start: int, score: float = 0.8, text: str = "年假的规定。") -> Passage:
+def hit(document: ReadyDocument, start: int, score: float = 0.8, text: str = "") -> Passage:
+    text = text or f"{document.id} 的第 {start} 条年假规定。"
     return Passage(document.id, document.filename, 1, text, text, start, start + len(text), score)
 
 
@@ -202,13 +214,92 @@ def test_pages_become_passages_that_can_be_cited() -> None:
 def test_the_only_document_needs_no_name_and_of_several_one_must_be_named() -> None:
     assert len(read(tool_context(SETTINGS, documents=[HANDBOOK], pages=PAGES), first_page=2).passages) == 1
     output = read(tool_context(SETTINGS, documents=BOTH, pages=PAGES, language="zh"), first_page=2)
-    assert output.passages == () and "请指明文档" in output.text and "- 员工手册.pdf" in output.text
+    assert output.passages == () and output.text == "请指明文档。\n- 员工手册.pdf（共 20 页）\n- Contract A.docx（共 20 页）"
     assert "There is no document “x”" in read(tool_context(SETTINGS, documents=BOTH, pages=PAGES), document="x").text
+
+
+def test_the_only_document_with_pages_or_with_as_many_needs_no_name() -> None:
+    one = tool_context(SETTINGS, documents=BOTH, pages={"d1": PAGES}, language="zh")
+    assert read(one, first_page=3).passages[0].document_id == "d1"
+    assert read(one, first_page=21).text == "员工手册.pdf 共 20 页，没有第 21 页。"
+    two = tool_context(SETTINGS, documents=BOTH, pages={"d1": PAGES, "d2": PAGES[:3]})
+    assert read(two, first_page=4).passages[0].document_id == "d1"
+    assert "- Contract A.docx (3 pages)" in read(two, first_page=3).text
+    assert "No document has that many pages. Name the document." in read(two, first_page=21).text
+
+
+def test_a_part_of_one_name_alone_names_the_document_whose_pages_are_read() -> None:
+    third = ReadyDocument("d3", "旧员工手册.pdf")
+    assert read(tool_context(SETTINGS, documents=BOTH, pages=PAGES), document="手册", first_page=9).passages[0].page == 9
+    several = tool_context(SETTINGS, documents=[*BOTH, third], pages=PAGES, language="zh")
+    assert read(several, document="手册").text == "请指明文档。\n- 员工手册.pdf（共 20 页）\n- 旧员工手册.pdf（共 20 页）"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "pages"), [(-1, 0, [20]), (-3, -1, [18, 19, 20]), (-2, -2, [19]), (19, -1, [19, 20])]
+)
+def test_pages_are_counted_from_the_end_too(first: int, last: int, pages: list[int]) -> None:
+    output = read(tool_context(SETTINGS, documents=[HANDBOOK], pages=PAGES), first_page=first, last_page=last)
+    assert [passage.page for passage in output.passages] == pages
+
+
+COPY = ReadyDocument("k1", HANDBOOK.filename)
+BASE = ReadyBase("b", "规章", 1)
+
+
+def test_of_documents_with_one_name_that_of_the_session_is_meant() -> None:
+    context = tool_context(
+        SETTINGS, documents=[HANDBOOK], bases=[BASE], shelf=[COPY], pages=PAGES, summaries=["本会话。", "库。"]
+    )
+    assert read(context, first_page=2).passages[0].document_id == "d1"
+    assert read(context, document="员工手册", first_page=2).passages[0].document_id == "d1"
+    assert "库。" not in call(describe_documents.TOOL, context, documents=["员工手册"]).text
+
+
+def test_a_text_that_two_documents_hold_is_shown_once_as_that_of_the_session() -> None:
+    copies = [hit(COPY, 0, 0.9, "年假十天。"), hit(HANDBOOK, 0, 0.8, "年假十天。"), hit(COPY, 1, 0.7, "病假三天。")]
+    context = tool_context(SETTINGS, copies, [HANDBOOK], bases=[BASE], shelf=[COPY])
+    assert [(one.document_id, one.text) for one in search(context, query="假").passages] == [
+        ("d1", "年假十天。"),
+        ("k1", "病假三天。"),
+    ]
+
+
+def test_of_documents_that_are_compared_each_shows_what_both_say() -> None:
+    same = [hit(HANDBOOK, 0, 0.9, "年假十天。"), hit(CONTRACT, 0, 0.8, "年假十天。")]
+    output = search(finding({"年假": same}), query="年假", documents=["员工手册", "Contract A"])
+    assert [passage.document_id for passage in output.passages] == ["d1", "d2"]
+
+
+def test_names_are_listed_without_summaries() -> None:
+    shelf = [ReadyDocument(f"k{n}", f"文件{n}.txt") for n in range(3_000)]
+    context = tool_context(SETTINGS, documents=BOTH, bases=[BASE], shelf=shelf, room=4_000)
+    output = call(describe_documents.TOOL, context, names_only=True)
+    assert output.text.startswith("- 员工手册.pdf\n- Contract A.docx\n- 文件0.txt\n") and len(output.text) <= 4_000
+    shown = output.text.count("\n- ") + 1
+    assert f"documents 1 to {shown} of 3002; go on with first={shown + 1}" in output.text
+
+
+def test_a_name_is_found_behind_the_words_of_a_sentence() -> None:
+    documents = [ReadyDocument("a", "和平协议.pdf"), ReadyDocument("b", "手册.pdf")]
+    assert [one.id for one in named(["请比较和平协议.pdf", "总结一下手册.pdf"], documents)[0]] == ["a", "b"]
+    assert named(["员工手册.pdf"], documents) == ([], ["员工手册.pdf"])
+
+
+@pytest.mark.parametrize(("query", "weak"), [("月租多少钱", False), ("租到什么时候", False), ("火星多远", True)])
+def test_in_a_short_query_each_character_counts(query: str, weak: bool) -> None:
+    found = hit(HANDBOOK, 0, 0.1, "租金为每月五千元，租期至年底。")
+    assert [one.weak for one in search(finding({query: [found]}), query=query).passages] == [weak]
 
 
 def test_pages_past_the_end_and_without_text_are_named() -> None:
     context = tool_context(SETTINGS, documents=[HANDBOOK], pages=["一。", " ", "三。"])
-    assert "no number 4" in read(context, first_page=4, last_page=9).text
+    assert "there is no page 4" in read(context, first_page=4, last_page=9).text
+    zh = replace(context, language="zh")
+    assert read(zh, first_page=4).text == "员工手册.pdf 共 3 页，没有第 4 页。"
+    assert (
+        read(zh, first_page=2, summary=True).text == "员工手册.pdf：第 2 页，共 3 页。没有文字：2。以下是各页最核心的句子。"
+    )
     output = read(context, first_page=2, last_page=9)
     assert output.text == "员工手册.pdf: pages 2 to 3 of 3. Without text: 2."
     assert [passage.page for passage in output.passages] == [3]
@@ -236,7 +327,7 @@ def test_what_there_is_no_room_for_is_left_out_and_the_next_call_goes_on() -> No
 def test_a_document_without_pages_is_read_in_parts() -> None:
     context = tool_context(SETTINGS, documents=[CONTRACT], pages=["one", "two", "three"], paged=False)
     output = read(context, first_page=2)
-    assert output.text == "Contract A.docx has no pages: parts 2 to 2 of 3."
+    assert output.text == "Contract A.docx has no pages: part 2 of 3."
     [passage] = output.passages
     assert (passage.page, passage.text, passage.context) == (None, "two", "part 2 of 3")
 
@@ -257,6 +348,44 @@ def test_a_model_is_told_the_names_of_documents_and_the_sizes_of_bases() -> None
     english = library_block([], [ReadyBase("b", "Rules", 1, 3)], "en")
     assert "- Rules (3 documents)\nUse search_documents" in english
     assert library_block([], [], "en") == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "reading", "damaged"),
+    [
+        ("en", "报告.pdf: it is still being read.", "坏.pdf: The document cannot be read: the file is damaged."),
+        ("zh", "报告.pdf：正在读取，请稍候。", "坏.pdf：无法读取该文档：文件已损坏。"),
+    ],
+)
+def test_a_model_is_told_of_documents_that_cannot_be_searched(language, reading: str, damaged: str) -> None:
+    unready = [UnreadyDocument("报告.pdf"), UnreadyDocument("坏.pdf", DocumentUnreadable("damaged"))]
+    alone = library_block([], [], language, unready)
+    assert read_unready(alone) == [reading, damaged] and "search_documents" not in alone
+    assert read_unready(library_block(["a.pdf"], [], language, unready)) == [reading, damaged]
+    assert read_unready(library_block(["a.pdf"], [], language)) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_sizes_of_bases_can_be_read_back(language) -> None:
+    bases = [ReadyBase("b", "规章（旧）", 1, 1_204), ReadyBase("c", "Rules (7 documents)", 1, 3)]
+    assert read_base_sizes("系统\n\n" + library_block(["a.pdf"], bases, language)) == [1_204, 3]
+    assert read_base_sizes(library_block(["a.pdf"], [], language)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Summarise pages 2 to 3 of 新办法.pdf", "en"),
+        ("Compare 新办法.pdf and 旧办法.pdf", "en"),
+        ("What does 新办法 say about leave?", "en"),
+        ("总结新办法.pdf", "zh"),
+        ("新办法.pdf", "zh"),
+        ("新办法", "zh"),
+        ("新办法里 leave 是什么", "zh"),
+    ],
+)
+def test_names_of_files_do_not_say_which_language_a_question_is_in(text: str, language: str) -> None:
+    assert language_of(text, ["新办法.pdf"]) == language
 
 
 def test_the_names_that_a_model_is_told_can_be_read_back() -> None:

@@ -2,32 +2,50 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from models.document_names import is_no_such
+from models.document_names import is_no_such, stem
 from models.excerpts import Sought, best, excerpts, sought
+from models.offline_turns import DESCRIBE, QUERY_CHARS, AskedTurn, is_list
+from models.offline_words import (
+    DESCRIBED,
+    FAILED,
+    FOUND,
+    HELP,
+    LISTED,
+    NO_VISION,
+    NOT_FOUND,
+    NOTHING_HERE,
+    PICTURE_NO_TEXT,
+    PICTURE_SEEN,
+    PICTURE_TEXT,
+    SETUP,
+    SHOWN,
+    TALK,
+    UNREADY,
+    WAITING,
+)
 from models.prompts import (
     NOT_THERE,
     WEAK,
     WEAK_DOCUMENT,
     WEAK_QUERY,
-    language_of,
-    read_attachment_blocks,
-    read_document_names,
 )
 from models.providers import ModelOptions
-from models.questions import SUMMARISE, Wish, understood
+from models.question_parts import key_characters
+from models.questions import Wish
 from models.quoting import MOST, SENTENCE, Found, opening, passages_in
 from models.turns import Attachment
 from utils.errors import Language
@@ -35,44 +53,9 @@ from utils.settings import Settings
 
 NAME = "offline"
 NEEDS = ""
-SEARCH, DESCRIBE, READ = "search_documents", "describe_documents", "read_document"
-QUERY_CHARS = 500
+SEARCH, READ = "search_documents", "read_document"
 PAGE_CHARS = 1_200  # of a page that is shown
 EACH = 2  # passages of each document, or of each part of a question
-
-SETUP = {
-    "en": "No language model is configured, so I can only search the uploaded documents and quote them. To get real "
-    "answers, set LLM_API_KEY (the key), LLM_API_URL (the address) and LLM_MODEL (the model). "
-    "Without one, upload a document and ask about what it says.",
-    "zh": "尚未配置语言模型，因此我只能检索已上传的文档并引用原文。要获得真正的回答，"
-    "请设置 LLM_API_KEY（密钥）、LLM_API_URL（接口地址）和 LLM_MODEL（模型名称）。"
-    "在此之前，您可以上传文档并就其内容提问。",
-}
-FOUND = {
-    "en": "No language model is configured; these are the passages of the documents that fit the question best:",
-    "zh": "尚未配置语言模型，以下是文档中与问题最相关的原文：",
-}
-DESCRIBED = {
-    "en": "No language model is configured; this is what was noted of the documents when they were read:",
-    "zh": "尚未配置语言模型，以下是读取文档时生成的概要：",
-}
-SHOWN = {
-    "en": "No language model is configured; this is what stands on these pages:",
-    "zh": "尚未配置语言模型，以下是这些页上的原文：",
-}
-NOT_FOUND = {
-    "en": "The documents do not say. (No language model is configured; I can only search the documents and quote them.)",
-    "zh": "文档中没有找到相关内容。（尚未配置语言模型，我只能检索文档并引用原文。）",
-}
-NOTHING_HERE = {"en": "The documents do not say.", "zh": "文档中没有找到相关内容。"}
-FAILED = {"en": "The search in the documents failed: {}", "zh": "文档检索失败：{}"}
-PICTURE_TEXT = {"en": "Text in the picture {}:", "zh": "图片 {} 中的文字："}
-PICTURE_NO_TEXT = {"en": "No text could be read in the picture {}.", "zh": "图片 {} 中没有可识别的文字。"}
-PICTURE_SEEN = {"en": "Description of the picture {}:", "zh": "图片 {} 的描述："}
-NO_VISION = {
-    "en": "No vision model is set (VISION_MODEL), so I cannot tell what else the picture shows.",
-    "zh": "未设置视觉模型（VISION_MODEL），因此无法得知图片中的其他内容。",
-}
 
 
 def configured(settings: Settings) -> bool:
@@ -143,45 +126,57 @@ class OfflineChat(BaseChatModel):
 
 
 def _answer(messages: Sequence[BaseMessage], tools: Set[str]) -> Iterator[AIMessageChunk]:
-    asked = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
-    content = "" if asked is None else messages[asked].text
-    pictures, question = read_attachment_blocks(content)
-    known = read_document_names(messages[0].text) if messages and isinstance(messages[0], SystemMessage) else []
-    wish = understood((question.strip() or " ".join(picture.ocr_text for picture in pictures)).strip()[:QUERY_CHARS], known)
-    results = [message for message in messages[asked or 0 :] if isinstance(message, ToolMessage)]
-    if not results and (call := _call(wish, question, tools)):
+    turn = AskedTurn.of(messages)
+    if call := _call(turn, tools):
         name, args = call
         text = json.dumps(args, ensure_ascii=False)
         chunk = tool_call_chunk(name=name, args=text, id=f"call_{uuid.uuid4().hex[:24]}", index=0)
         yield _chunk("", "tool_calls", tool_call_chunks=[chunk])
         return
-    language = language_of(question or content)
-    sections = [section for picture in pictures for section in _picture(picture, language)]
-    if pictures and not all(picture.description for picture in pictures):
-        sections.append(NO_VISION[language])
-    if results:
-        sections += _documents(results[-1], wish, question, language, quiet=bool(pictures))
-    text = "\n\n".join(sections or [SETUP[language]])
+    text = "\n\n".join(_sections(turn, tools))
     sentences = [match[0] for match in SENTENCE.finditer(text) if match[0]]
     for sentence in sentences[:-1]:
         yield AIMessageChunk(content=sentence)
     yield _chunk(sentences[-1], "stop")
 
 
-def _call(wish: Wish, question: str, tools: Set[str]) -> tuple[str, dict[str, Any]] | None:
+def _call(turn: AskedTurn, tools: Set[str]) -> tuple[str, dict[str, Any]] | None:
     """The tool that does what is wished, and its arguments; None when there is none, or nothing to do."""
+    wish = turn.wish
+    if turn.results and not (len(turn.results) == 1 and wish.kind != "list" and is_list(turn.results[0])):
+        return None
+    if DESCRIBE in tools and (wish.kind == "list" or (turn.unnamed and not turn.results)):
+        return DESCRIBE, {"names_only": True}
     if wish.kind == "about" and DESCRIBE in tools:
         return DESCRIBE, {"documents": list(wish.documents)} if wish.documents else {}
     if wish.kind == "pages" and wish.pages and READ in tools:
-        first, last = wish.pages
-        short = not wish.topic and (first < last or bool(SUMMARISE.search(question)))
-        args: dict[str, Any] = {"first_page": first, "last_page": last, "summary": short}
+        args = {"first_page": wish.pages[0], "last_page": wish.pages[1], "summary": wish.short}
         return READ, {"document": wish.documents[0], **args} if wish.documents else args
-    query = wish.topic or question.strip()[:QUERY_CHARS]
-    if SEARCH not in tools or not query:
+    query = wish.topic or turn.question.strip()[:QUERY_CHARS]
+    if SEARCH not in tools or not query or wish.kind in TALK:
         return None
     more = {"queries": list(wish.parts), "documents": list(wish.documents)}
     return SEARCH, {"query": query, **{name: values for name, values in more.items() if values}}
+
+
+def _sections(turn: AskedTurn, tools: Set[str]) -> list[str]:
+    """The answer, in paragraphs; one at least."""
+    language = turn.language
+    sections = [section for picture in turn.pictures for section in _picture(picture, language)]
+    if turn.pictures and not all(picture.description for picture in turn.pictures):
+        sections.append(NO_VISION[language])
+    if turn.results:
+        return sections + _documents(turn, quiet=bool(turn.pictures))
+    if turn.wish.kind in TALK and (SEARCH in tools or turn.unready):
+        sections.append(f"{TALK[turn.wish.kind][language]}{'' if language == 'zh' else ' '}{HELP[language]}")
+    elif turn.unready:
+        sections += [*_waiting(turn), WAITING[language]]
+    return sections or [SETUP[language]]
+
+
+def _waiting(turn: AskedTurn) -> list[str]:
+    """Why documents cannot be searched, if there are such."""
+    return ["\n".join([UNREADY[turn.language], *(f"- {line}" for line in turn.unready)])] if turn.unready else []
 
 
 def _chunk(content: str, finish_reason: str, **fields: Any) -> AIMessageChunk:
@@ -198,21 +193,22 @@ def _picture(picture: Attachment, language: Language) -> Iterator[str]:
         yield f"{PICTURE_SEEN[language].format(picture.filename)}\n\n{_quoted(picture.description)}"
 
 
-def _documents(result: ToolMessage, wish: Wish, question: str, language: Language, *, quiet: bool) -> list[str]:
-    """What the result of a tool says to the question; nothing at all instead of "not found" when `quiet`."""
+def _documents(turn: AskedTurn, *, quiet: bool) -> list[str]:
+    """What the last result of a tool says to the question; nothing at all instead of "not found" when `quiet`."""
+    result, wish, language = turn.results[-1], turn.wish, turn.language
     text = result.text
     if result.status == "error":
         return [FAILED[language].format(text[:200])]
     if result.name == DESCRIBE:
-        return [DESCRIBED[language], text]
+        return [LISTED[language] if is_list(result) else DESCRIBED[language], text, *_waiting(turn)]
     passages = passages_in(text)
     if result.name == READ and not (wish.topic and passages):
         return _pages(text, passages, language)
     if wish.documents and not passages and not _says(NOT_THERE, text):
-        return [text]  # no document has that name
-    answers = _answers(passages, wish, question, text)
+        return [text, *_waiting(turn)]  # no document has that name
+    answers = _answers(passages, wish, turn.question, text)
     if not any(chosen for _, _, chosen in answers):
-        return [] if quiet else [NOT_FOUND[language]]
+        return [] if quiet else [NOT_FOUND[language], *_waiting(turn)]
     sections = [text.partition("\n\n")[0]] if is_no_such(text) else []
     sections.append(FOUND[language])
     for title, wanted, chosen in answers:
@@ -238,16 +234,27 @@ def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) ->
     if wish.parts:
         return _one_by_one(passages, wish.parts, text)
     wanted = sought(wish.topic or question, passages)
-    chosen = best(passages, wanted)
+    chosen = best(passages, wanted) or _by_signs(passages, wish.topic or question)
     if not chosen and wish.kind != "pages":  # the search knows other words for the same
         chosen = list(passages[: MOST if wish.kind == "about" else 1])
     return [("", wanted, chosen)]
 
 
+def _by_signs(passages: Sequence[Found], question: str) -> list[Found]:
+    """The passage with most of the single characters of a short question, rare ones first: 月租 is the monthly 租金."""
+    signs = key_characters(question)
+    hits = [signs & {*passage.text} for passage in passages]
+    spread = Counter(sign for found in hits for sign in found)
+    scores = [sum(1 / spread[sign] for sign in found) for found in hits]
+    top = max(range(len(passages)), key=lambda place: scores[place], default=None)
+    return [passages[top]] if top is not None and 2 * len(hits[top]) > len(signs) else []
+
+
 def _compared(passages: Sequence[Found], wish: Wish, text: str) -> list[tuple[str, Sought, list[Found]]]:
     wanted = sought(wish.topic, passages)
     names = dict.fromkeys(passage.filename for passage in passages)
-    names |= dict.fromkeys(() if is_no_such(text) else wish.documents)
+    named = () if is_no_such(text) else wish.documents
+    names |= dict.fromkeys(name for name in named if not any(stem(name).endswith(stem(found)) for found in names))
     sections = []
     for name in names:
         own = [] if _says(WEAK_DOCUMENT, text, name) else [passage for passage in passages if passage.filename == name]
@@ -259,7 +266,7 @@ def _one_by_one(passages: Sequence[Found], parts: Sequence[str], text: str) -> l
     sections: list[tuple[str, Sought, list[Found]]] = []
     for part in parts:
         wanted = sought(part, passages)
-        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, wanted)[:EACH]
+        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, wanted)[:EACH] or _by_signs(passages, part)
         if not chosen and not _says(WEAK_QUERY, text, part):  # found by other words: the best ones come first
             quoted = [passage for _, _, section in sections for passage in section]
             chosen = [passage for passage in passages if passage not in quoted][:1]

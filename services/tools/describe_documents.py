@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from models.document_names import named, no_such
+from models.conversations import ReadyDocument
+from models.document_names import named, no_such, own_first
 from models.tools import Description, Strings, Tool, ToolContext, ToolOutput, without_documents
 from utils.errors import Language
 
@@ -25,25 +26,42 @@ GO_ON = {
 
 class Arguments(BaseModel):
     documents: Strings = Field(default_factory=list, max_length=50, description="File names; all documents without them.")
+    names_only: bool = Field(False, description="To list which documents there are, without their summaries.")
     first: int = Field(1, ge=1, description="Number of the document to begin with, where there are many.")
 
 
 async def run(args: Arguments, context: ToolContext) -> ToolOutput:
     language = context.language
-    chosen = await context.catalog()
+    chosen = catalog = await context.catalog()
     notes = []
     if args.documents:
-        chosen, unknown = named(args.documents, catalog := chosen)
+        chosen, unknown = named(args.documents, own_first(catalog, context.documents))
         if unknown:
             notes.append(no_such(unknown, catalog, language))
     if args.first > max(len(chosen), 1):
         return ToolOutput(PAST_THE_END[language].format(total=len(chosen), first=args.first))
-    page = chosen[args.first - 1 : args.first - 1 + MOST]
-    blocks = _fitting(await context.describe(page), context.room() - sum(map(len, notes)) - FEW_CHARS, language)
-    last = args.first - 1 + len(blocks)
+    room = context.room() - sum(map(len, notes)) - FEW_CHARS
+    if args.names_only:
+        blocks = ["\n".join(_names(chosen[args.first - 1 :], room))] if chosen else []
+        count = blocks[0].count("\n") + 1 if blocks else 0
+    else:
+        blocks = _fitting(await context.describe(chosen[args.first - 1 : args.first - 1 + MOST]), room, language)
+        count = len(blocks)
+    last = args.first - 1 + count
     if blocks and last < len(chosen):
         notes.append(GO_ON[language].format(first=args.first, last=last, total=len(chosen), next=last + 1))
     return ToolOutput("\n\n".join([*blocks, *notes]))
+
+
+def _names(documents: Sequence[ReadyDocument], room: int) -> list[str]:
+    """As many names, in lines, as there is room for; one at least."""
+    lines: list[str] = []
+    for document in documents:
+        lines.append(f"- {' '.join(document.filename.split())}")
+        room -= len(lines[-1]) + 1
+        if room < 0 and len(lines) > 1:
+            return lines[:-1]
+    return lines
 
 
 def _fitting(descriptions: Sequence[Description], room: int, language: Language) -> list[str]:

@@ -1,16 +1,17 @@
 """Searches the documents of a turn: for one question or several, in all of them or side by side in a few."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
 from pydantic import BaseModel, Field
 
 from models.conversations import ReadyDocument
-from models.document_names import named, no_such
+from models.document_names import named, no_such, own_first
 from models.passages import Passage
 from models.prompts import CJK, NOT_THERE, WEAK, WEAK_DOCUMENT, WEAK_QUERY
+from models.question_parts import key_characters
 from models.quoting import terms
 from models.tools import Strings, Tool, ToolContext, ToolOutput, without_documents
 
@@ -23,6 +24,7 @@ SIDE_BY_SIDE = 4  # documents, at most, of which each gives its share
 # shared, and scores are lower: 92 %, 22 % and 26 %.
 FLOOR, FLOOR_ACROSS_LANGUAGES = 0.3, 0.18
 FEW_WORDS = 0.4
+FEW_SIGNS = 2  # Chinese characters; in a query that short each one counts
 
 
 class Arguments(BaseModel):
@@ -56,7 +58,11 @@ class Found:
         if best is None:
             return True
         wanted = terms(self.query)
-        if wanted and len(wanted & terms(f"{best.context}\n{best.text}")) >= FEW_WORDS * len(wanted):
+        text = f"{best.context}\n{best.text}"
+        if wanted and len(wanted & terms(text)) >= FEW_WORDS * len(wanted):
+            return False
+        signs = key_characters(self.query)
+        if signs and len(signs) <= FEW_SIGNS and signs <= {*text}:  # 月租 is the monthly 租金, though no pair is the same
             return False
         across = bool(CJK.search(self.query)) != (len(CJK.findall(best.text)) * 5 >= len(best.text))
         return best.score < (FLOOR_ACROSS_LANGUAGES if across else FLOOR)
@@ -66,7 +72,7 @@ async def run(args: Arguments, context: ToolContext) -> ToolOutput:
     chosen, notes = None, []
     if args.documents:
         catalog = await context.catalog()
-        chosen, unknown = named(args.documents, catalog)
+        chosen, unknown = named(args.documents, own_first(catalog, context.documents))
         if unknown:
             notes.append(no_such(unknown, catalog, context.language))
         if not chosen:
@@ -75,7 +81,8 @@ async def run(args: Arguments, context: ToolContext) -> ToolOutput:
     side_by_side = chosen is not None and 1 < len(chosen) <= SIDE_BY_SIDE
     groups = [[document] for document in chosen or ()] if side_by_side else [chosen]
     found = await _search([*dict.fromkeys([args.query, *parts])], groups, context)
-    passages = [passage for group in found for passage in _interleaved(group, HITS // len(groups))]
+    own = {document.id for document in context.documents}
+    passages = [passage for group in found for passage in _interleaved(group, HITS // len(groups), own)]
     notes += _notes(found, parts, context)
     return ToolOutput("\n\n".join(notes), tuple(passages))
 
@@ -86,20 +93,30 @@ async def _search(
     """What each query finds in each group; a list for each group."""
 
     async def search(query: str, group: Sequence[ReadyDocument] | None) -> Found:
-        return Found(query, group, await context.search(query, group, HITS))
+        # documents may be in the session and in its bases
+        k = 2 * HITS if group is None and context.bases else HITS
+        return Found(query, group, await context.search(query, group, k))
 
     return [list(await asyncio.gather(*(search(query, group) for query in queries))) for group in groups]
 
 
-def _interleaved(found: Iterable[Found], most: int) -> list[Passage]:
-    """The best passage of each query, then the second of each, none twice; and the best summary."""
-    ranks = zip_longest(
-        *([replace(passage, weak=one.weak) for passage in one.passages] for one in sorted(found, key=lambda one: one.weak))
+def _interleaved(found: Sequence[Found], most: int, own: Set[str]) -> list[Passage]:
+    """The best passage of each query, then the second of each, none twice; and the best summary.
+
+    Of documents that hold the same text, one of the session's `own` is taken.
+    """
+    mine = {passage.text: passage for one in found for passage in one.passages if passage.document_id in own}
+    by_query = (
+        [replace(mine.get(passage.text, passage), weak=one.weak) for passage in one.passages]
+        for one in sorted(found, key=lambda one: one.weak)
     )
     chosen: dict[tuple[str, int, bool], Passage] = {}
+    holder: dict[str, str] = {}
     summaries = 0
-    for passage in chain.from_iterable(ranks):
+    for passage in chain.from_iterable(zip_longest(*by_query)):
         if passage is None or (key := (passage.document_id, passage.start, passage.summary)) in chosen:
+            continue
+        if holder.setdefault(passage.text, passage.document_id) != passage.document_id:
             continue
         if not summaries if passage.summary else len(chosen) - summaries < most:
             chosen[key] = passage

@@ -1,7 +1,7 @@
 """What a tool is given by a turn."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.conversations import ReadyDocument
@@ -23,7 +23,7 @@ def tool_context(
     *,
     bases: Sequence[ReadyBase] = (),
     shelf: Sequence[ReadyDocument] = (),
-    pages: Sequence[str] = (),
+    pages: Sequence[str] | Mapping[str, Sequence[str]] = (),
     paged: bool = True,
     summaries: Sequence[str] = (),
     room: int = 12_000,
@@ -31,8 +31,12 @@ def tool_context(
     """A context in which every search finds `passages`, of the documents that it is for.
 
     Each document has these `pages`, or parts, and the one of `summaries` that has its number; `shelf` is in the `bases`.
+    With `pages` by id only these documents have any.
     """
     everything = [*documents, *shelf]
+
+    def pages_of(document: ReadyDocument) -> Sequence[str]:
+        return pages.get(document.id, ()) if isinstance(pages, Mapping) else pages
 
     async def search(query: str, chosen: Sequence[ReadyDocument] | None = None, k: int = 8) -> list[Passage]:
         ids = {document.id for document in chosen or ()}
@@ -42,12 +46,15 @@ def tool_context(
         return everything
 
     async def read(document: ReadyDocument, first: int, last: int) -> Reading:
-        parts = [Part(number, text, 100 * number) for number, text in enumerate(pages, 1)]
+        parts = [Part(number, text, 100 * number) for number, text in enumerate(pages_of(document), 1)]
         return Reading(parts[first - 1 : last], len(parts), paged)
 
     async def describe(chosen: Sequence[ReadyDocument]) -> list[Description]:
-        count = len(pages) if paged else None
-        return [Description(one, count, summaries[everything.index(one)], ["总则", "年假"]) for one in chosen]
+        told = dict(zip(everything, summaries, strict=False))
+        return [
+            Description(one, (len(pages_of(one)) or None) if paged else None, told.get(one, ""), ["总则", "年假"])
+            for one in chosen
+        ]
 
     async def condense(texts: Sequence[str], chars: int) -> list[str]:
         return [text[:chars] for text in texts]
