@@ -64,7 +64,7 @@ HEADERS = [
 
 @pytest.mark.parametrize(("header", "footer", "body"), HEADERS)
 def test_header_and_footer_are_lines_of_their_own_wherever_they_were_drawn(header: str, footer: str, body: str) -> None:
-    head, foot, middle = (800, header), (30, footer), list(zip((740, 720), body.split("\n"), strict=True))
+    head, foot, middle = (800, header), (70, footer), list(zip((740, 720), body.split("\n"), strict=True))
     whole = f"{header}\n\n{body}\n\n{footer}"
     for drawn in ([head, foot, *middle], [*middle, foot, head], [head, *middle, foot], [foot, *middle, head]):
         assert read(documents.placed_pdf([drawn]), "a.pdf")[0].text == whole

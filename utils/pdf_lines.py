@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 FIRST = 6  # of the lines that are drawn first, or last, which may be header or footer
 FAR = 1.5  # heights of a line between it and the next one, from which on it is not part of the same paragraph
-MARGIN = 1 / 14  # of a page's height, at its top and at its bottom, in which no text stands but header and footer
-EDGE = 1 / 8  # in which all of header and footer stand
+EDGE = 1 / 8  # of a page's height, at its top and at its bottom, in which header and footer stand
+MARGIN = 1 / 14  # at the top, in which nothing else stands: text that begins below it may go on beneath a picture
 
 _LINE = re.compile(r"\S[^\r\n]*")
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points
@@ -46,12 +46,12 @@ def read(page: Any) -> PageLines:
     """The text of a page, with what runs over its edge. Header and footer have a blank line between them and the rest."""
     floor, ceiling = _heights(page.get_bbox(), page.get_rotation())
     height = ceiling - floor
-    low, high = floor + MARGIN * height, ceiling - MARGIN * height
-    lines = _in_order(_drawn(page), floor + EDGE * height, ceiling - EDGE * height)
+    low = floor + EDGE * height
+    lines = _in_order(_drawn(page), low, ceiling - EDGE * height)
     text, ends = "", []
     for number, line in enumerate(lines):
         above = lines[number - 1]
-        apart = (above.bottom > high or line.top < low) and above.clear_of(line)
+        apart = (above.bottom > ceiling - MARGIN * height or line.top < low) and above.clear_of(line)
         text += ("\n\n" if apart else "\n") if number else ""
         text += line.text
         ends.append(len(text))
