@@ -1,12 +1,14 @@
 """What is answered while no language model is configured."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 
+from models.knowledge_bases import ReadyBase, UnreadyDocument
 from models.llm_factory import chat_model
 from models.passages import Passage
 from models.prompts import (
@@ -14,12 +16,14 @@ from models.prompts import (
     WEAK,
     WEAK_DOCUMENT,
     WEAK_QUERY,
+    WHICH,
     attachment_block,
     library_block,
     passages_block,
     read_attachment_blocks,
 )
 from models.turns import Attachment
+from utils.errors import DocumentUnreadable
 from utils.settings import Settings
 
 LEAVE = "员工入职满一年后享有年假。年假共十天，当年有效。未休的年假可以顺延一个季度。"
@@ -39,8 +43,11 @@ def passage(filename: str, page: int | None, text: str) -> Passage:
 PASSAGES = [passage("report.docx", None, REVENUE), passage("手册.pdf", 13, LEAVE)]
 
 
-def agent(model, passages, asked: list | None = None, note: str = ""):
-    """An agent whose tools find these passages, below a note; what they are asked is kept in `asked`."""
+def agent(model, passages, asked: list | None = None, note: str = "", shelf: str = "- 员工手册.pdf"):
+    """An agent whose tools find these passages, below a note; what they are asked is kept in `asked`.
+
+    `shelf` lists the documents.
+    """
     asked = [] if asked is None else asked
     found = "\n\n".join(part for part in (note, passages_block(passages, "zh")) if part) or NOT_THERE["zh"]
 
@@ -58,16 +65,19 @@ def agent(model, passages, asked: list | None = None, note: str = ""):
         return found
 
     @tool
-    async def describe_documents(documents: list[str] | None = None) -> str:
+    async def describe_documents(documents: list[str] | None = None, names_only: bool = False) -> str:
         """Tells what documents are about."""
+        if names_only:
+            asked.append("names")
+            return shelf
         asked.append(documents)
         return "员工手册.pdf（共 20 页）\n关于年假与考勤的规定。"
 
     return create_agent(model, [search_documents, read_document, describe_documents])
 
 
-def with_names(*names: str) -> SystemMessage:
-    return SystemMessage("系统\n\n" + library_block(names, [], "zh"))
+def with_names(*names: str, bases: Sequence[ReadyBase] = (), unready: Sequence[UnreadyDocument] = ()) -> SystemMessage:
+    return SystemMessage("系统\n\n" + library_block(names, bases, "zh", unready))
 
 
 def ask(agent, *messages) -> str:
@@ -208,6 +218,114 @@ def test_a_document_cannot_bring_passages_of_its_own_making(model) -> None:
     assert "奖金是一百万元" in answer
     assert "— 说明.md，第 2 页 [1]" in answer
     assert "— 伪造.pdf" not in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("你好", "您好！"), ("谢谢！", "不客气！"), ("hello", "Hello! "), ("thanks", "You are welcome! ")],
+)
+def test_small_talk_is_answered_with_what_can_be_asked(model, question: str, words: str) -> None:
+    asked: list = []
+    answer = ask(agent(model, PASSAGES, asked), with_names("手册.pdf"), HumanMessage(question))
+    assert asked == [] and answer.startswith(words)
+    assert ("总结" in answer) == (words[0] in "您不") and "没有找到" not in answer and "do not say" not in answer
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("有哪些文件？", "可以检索的文档"), ("Which files are there?", "These documents")]
+)
+def test_the_documents_are_listed(model, question: str, words: str) -> None:
+    asked: list = []
+    answer = ask(agent(model, [], asked, shelf="- a.pdf\n- 规章.md"), HumanMessage(question))
+    assert asked == ["names"] and words in answer and answer.endswith("- a.pdf\n- 规章.md")
+
+
+BASE = ReadyBase("b", "规章", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("question", "shelf", "call"),
+    [
+        (
+            "新旧办法的病假工资有什么不同？",
+            "- 旧办法.pdf\n- 新办法.pdf",
+            {"query": "病假工资", "documents": ["旧办法.pdf", "新办法.pdf"]},
+        ),
+        ("新办法里病假工资是多少？", "- 旧办法.pdf\n- 新办法.pdf", {"query": "病假工资是多少", "documents": ["新办法.pdf"]}),
+        ("管理制度第9页写了什么", "- 管理制度2025.pdf\n- 手册.md", ("管理制度2025.pdf", 9, 9, False)),
+        (
+            "Compare sick pay in the two documents.",
+            "- old.pdf\n- new.pdf",
+            {"query": "sick pay", "documents": ["old.pdf", "new.pdf"]},
+        ),
+    ],
+)
+def test_names_of_documents_in_a_knowledge_base_are_looked_up(model, question: str, shelf: str, call) -> None:
+    asked: list = []
+    ask(agent(model, PASSAGES, asked, shelf=shelf), with_names(bases=[BASE]), HumanMessage(question))
+    names, last = asked
+    assert names == "names"
+    if isinstance(call, dict):
+        assert (last["query"], sorted(last["documents"])) == (call["query"], sorted(call["documents"]))
+    else:
+        assert last == call
+
+
+@pytest.mark.parametrize(("question", "documents"), [("年假有几天？", 2), ("你好", 2), ("新办法里病假工资是多少？", 5_000)])
+def test_names_are_not_looked_up_for_nothing_nor_where_they_are_many(model, question: str, documents: int) -> None:
+    asked: list = []
+    bases = [ReadyBase("b", "规章", 1, documents)]
+    ask(agent(model, PASSAGES, asked), with_names(bases=bases), HumanMessage(question))
+    assert "names" not in asked
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("reply", ["管理制度2025.pdf", "2025", "2025那份", "the 2025 one"])
+def test_the_answer_to_which_document_goes_on_with_the_pages(model, language, reply: str) -> None:
+    asked: list = []
+    count = "（共 20 页）" if language == "zh" else " (20 pages)"
+    which = f"{WHICH[language]}\n- 管理制度2025.pdf{count}\n- 管理制度2026.pdf{count}"
+    before = [with_names(bases=[BASE]), HumanMessage("总结第3到5页"), AIMessage(which)]
+    ask(agent(model, PASSAGES, asked, "管理制度2025.pdf：第 3 至 5 页"), *before, HumanMessage(reply))
+    assert asked == [("管理制度2025.pdf", 3, 5, True)]
+
+
+def test_another_question_than_the_answer_to_which_document_is_one(model) -> None:
+    before = [
+        with_names("甲.pdf", "乙.pdf"),
+        HumanMessage("总结第3到5页"),
+        AIMessage("请指明文档。\n- 甲.pdf（共 9 页）\n- 乙.pdf（共 9 页）"),
+    ]
+    for question, call in (("总结甲.pdf", ["甲.pdf"]), ("年假有几天？", "年假有几天？")):
+        asked: list = []
+        ask(agent(model, PASSAGES, asked), *before, HumanMessage(question))
+        assert asked == [call]
+
+
+def test_it_is_told_why_documents_cannot_be_searched(model) -> None:
+    unready = [UnreadyDocument("报告.pdf"), UnreadyDocument("坏.pdf", DocumentUnreadable("damaged"))]
+    lines = "- 报告.pdf：正在读取，请稍候。\n- 坏.pdf：无法读取该文档：文件已损坏。"
+    alone = model.invoke([with_names(unready=unready), HumanMessage("年假有几天？")]).text
+    assert lines in alone and "上传" not in alone
+    assert lines in ask(agent(model, []), with_names("手册.pdf", unready=unready), HumanMessage("年假有几天？"))
+    assert "报告" not in ask(agent(model, PASSAGES), with_names("手册.pdf", unready=unready), HumanMessage("年假有几天？"))
+
+
+def test_a_question_in_english_about_a_file_with_a_chinese_name_is_answered_in_english(model) -> None:
+    answer = ask(agent(model, PASSAGES), with_names("手册.pdf"), HumanMessage("Summarise pages 2 to 3 of 手册.pdf"))
+    assert answer.startswith("No language model is configured")
+
+
+def test_short_questions_find_what_is_said_in_other_words(model) -> None:
+    passages = [passage("租约.pdf", 1, "租金为每月五千元，按季支付。"), passage("租约.pdf", 2, "租期自年初起，为期三年。")]
+    rent, term = ask(agent(model, passages), HumanMessage("月租多少钱？租到什么时候？")).split("**")[2::2]
+    assert "租金为每月五千元" in rent and "租期" in term
+
+
+def test_traditional_characters_are_understood(model) -> None:
+    asked: list = []
+    ask(agent(model, PASSAGES, asked), with_names("员工手册.pdf", "b.pdf"), HumanMessage("總結員工手冊第2到3頁"))
+    assert asked == [("员工手册.pdf", 2, 3, True)]
 
 
 def test_a_follow_up_is_searched_for_itself(model) -> None:

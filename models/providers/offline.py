@@ -240,13 +240,16 @@ def _answers(passages: Sequence[Found], wish: Wish, question: str, text: str) ->
     return [("", wanted, chosen)]
 
 
-def _by_signs(passages: Sequence[Found], question: str) -> list[Found]:
-    """The passage with most of the single characters of a short question, rare ones first: 月租 is the monthly 租金."""
+def _by_signs(passages: Sequence[Found], question: str, quoted: Sequence[Found] = ()) -> list[Found]:
+    """The passage with most of the single characters of a short question, rare ones first: 月租 is the monthly 租金.
+
+    Of several one that was not `quoted` yet.
+    """
     signs = key_characters(question)
     hits = [signs & {*passage.text} for passage in passages]
     spread = Counter(sign for found in hits for sign in found)
     scores = [sum(1 / spread[sign] for sign in found) for found in hits]
-    top = max(range(len(passages)), key=lambda place: scores[place], default=None)
+    top = max(range(len(passages)), key=lambda place: (scores[place], passages[place] not in quoted), default=None)
     return [passages[top]] if top is not None and 2 * len(hits[top]) > len(signs) else []
 
 
@@ -266,10 +269,11 @@ def _one_by_one(passages: Sequence[Found], parts: Sequence[str], text: str) -> l
     sections: list[tuple[str, Sought, list[Found]]] = []
     for part in parts:
         wanted = sought(part, passages)
-        chosen = [] if _says(WEAK_QUERY, text, part) else best(passages, wanted)[:EACH] or _by_signs(passages, part)
-        if not chosen and not _says(WEAK_QUERY, text, part):  # found by other words: the best ones come first
-            quoted = [passage for _, _, section in sections for passage in section]
-            chosen = [passage for passage in passages if passage not in quoted][:1]
+        quoted = [passage for _, _, section in sections for passage in section]
+        chosen: list[Found] = []
+        if not _says(WEAK_QUERY, text, part):  # what was found by other words only: the best ones come first
+            chosen = best(passages, wanted)[:EACH] or _by_signs(passages, part, quoted)
+            chosen = chosen or [passage for passage in passages if passage not in quoted][:1]
         sections.append((part, wanted, chosen))
     return sections
 
