@@ -33,7 +33,9 @@ class PageView(BaseModel):
     model_config = example(page=13, method="text", chars=1_204)
 
     page: int | None = Field(description="1-based; null where a format has no pages.")
-    method: Literal["text", "ocr", "empty"] = Field(description="Read from the file itself, or from the page's picture.")
+    method: Literal["text", "ocr", "empty"] = Field(
+        description="Read from the file itself, or most of it, by OCR, from the page's picture or the pictures on it."
+    )
     chars: int
     detail: str | None = Field(
         None,

@@ -40,7 +40,9 @@ class PageTextView(BaseModel):
     page: int | None = Field(description="1-based; null where a format has no pages: a sheet, a chapter, the whole.")
     text: str
     start: int = Field(description="Offset of the page in the extracted text, in characters.")
-    method: Literal["text", "ocr", "empty"] = Field(description="Read from the file itself, or from the page's picture.")
+    method: Literal["text", "ocr", "empty"] = Field(
+        description="Read from the file itself, or most of it, by OCR, from the page's picture or the pictures on it."
+    )
     detail: str | None = Field(None, description="Why it is empty, or what could not be read.")
 
 

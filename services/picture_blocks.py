@@ -29,7 +29,10 @@ class Sight:
 
 
 def filled(pages: Sequence[Page], sights: Mapping[str, Sight], language: Language) -> list[Page]:
-    """The pages with a block of text at each mark; of a picture that says nothing, or is not known, no trace is left."""
+    """The pages with a block of text at each mark; of a picture that says nothing, or is not known, no trace is left.
+
+    A page counts as read by OCR where more of its text was found in pictures than beside them.
+    """
     counts = Counter(key for page in pages for key in MARK.findall(page.text))
     placed: Counter[str] = Counter()
     blocks = {key: block(sights[key], language) for key in counts if key in sights}
@@ -40,7 +43,7 @@ def filled(pages: Sequence[Page], sights: Mapping[str, Sight], language: Languag
             if counts[key] <= MOST_TIMES or not placed[key]:
                 here[key] = blocks.get(key, "")
             placed[key] += 1
-        result.append(_filled(page, here, [sights[key].detail for key in here if key in sights]))
+        result.append(_filled(page, here, [sights[key] for key in here if key in sights]))
     return result
 
 
@@ -57,16 +60,22 @@ def _plain(text: str) -> str:
     return BLANK_LINES.sub("\n", STRUCTURE.sub("", MARK.sub("", text[:MAX_CHARS]))).strip()
 
 
-def _filled(page: Page, blocks: Mapping[str, str], details: Sequence[str | None]) -> Page:
+def _filled(page: Page, blocks: Mapping[str, str], sights: Sequence[Sight]) -> Page:
     if not MARK.search(page.text):
         return page
     text = _placed(page.text, dict(blocks))
-    detail = next(filter(None, details), None)
+    detail = next((sight.detail for sight in sights if sight.detail), None)
     if page.detail and page.detail != NOTHING:
         detail = page.detail
     if not text:
         return replace(page, text="", method="empty", detail=detail or page.detail or NOTHING)
-    return replace(page, text=text, detail=detail)
+    found = sum(_letters(_plain(sight.text)) for sight in sights)
+    method = "ocr" if found > _letters(MARK.sub("", page.text)) else page.method
+    return replace(page, text=text, method=method, detail=detail)
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def _placed(text: str, blocks: dict[str, str]) -> str:

@@ -86,8 +86,8 @@ def test_without_a_vision_model_a_picture_without_text_leaves_no_trace(tmp_path:
     document = Document(tmp_path, None)
     first, second = document.marks(photo(1), photo(2))
     texts = iter(["..1", "出口在左侧"])
-    pages = document.run().looked_at([Page(1, f"甲{first}\n乙{second}\n丙")], lambda _: next(texts), lambda _: True)
-    assert pages == [Page(1, "甲\n乙\n\n[图片文字：\n出口在左侧]\n\n丙")]
+    pages = document.run().looked_at([Page(1, f"甲方{first}\n乙方{second}\n丙方")], lambda _: next(texts), lambda _: True)
+    assert pages == [Page(1, "甲方\n乙方\n\n[图片文字：\n出口在左侧]\n\n丙方")]
 
 
 def test_a_photo_without_any_text_is_described_in_the_language_of_the_name(tmp_path: Path, upstream: Upstream) -> None:

@@ -83,7 +83,7 @@ def test_a_logo_is_said_once_and_a_picture_that_stands_twice_is_said_twice() -> 
 def test_a_page_tells_what_could_not_be_had_of_its_pictures() -> None:
     sights = {CAT: Sight("文字", detail="picture_not_described"), DOG: Sight(detail="picture_unreadable")}
     pages = [
-        Page(1, f"一{mark(CAT)}"),
+        Page(1, f"第一页{mark(CAT)}"),
         Page(2, f"二{mark(DOG)}"),
         Page(3, mark(DOG), "ocr", "no_text"),
         Page(4, mark(CAT), "ocr", "no_text"),
@@ -98,6 +98,25 @@ def test_a_page_tells_what_could_not_be_had_of_its_pictures() -> None:
         ("text", "damaged"),
         ("empty", "no_text"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "header", "scanned"),
+    [
+        ("zh", "云岭科技 内部资料", "房屋租赁合同：每月租金为八千元，押金两个月。"),
+        ("en", "Internal", "Lease: the rent is 800 a month."),
+    ],
+)
+def test_a_page_most_of_whose_text_was_in_a_picture_counts_as_read_by_ocr(
+    language: Language, header: str, scanned: str
+) -> None:
+    def method(page: Page, sight: Sight) -> str:
+        return filled([page], {CAT: sight}, language)[0].method
+
+    assert method(Page(1, f"{header}{mark(CAT)}"), Sight(scanned)) == "ocr"
+    assert method(Page(1, f"{scanned}{mark(CAT)}"), Sight(header)) == "text"
+    assert method(Page(1, f"{header}{mark(CAT)}"), Sight(description=scanned)) == "text", "it was described, not read"
+    assert method(Page(1, header), Sight(scanned)) == "text"
 
 
 def test_only_a_missing_description_is_a_gap(tmp_path_factory: pytest.TempPathFactory) -> None:
