@@ -258,3 +258,63 @@ def test_a_long_page_is_condensed_to_sentences_that_stand_on_it(offline_server: 
     assert len("".join(sentences)) < len(page) / 1.3
     assert [(source["page"], source["cited"]) for source in answer["sources"]] == [(2, True), (3, True)]
     assert all(source["quote"] in page for source in answer["sources"])
+
+
+def upload(server: Server, path: str, *files: tuple[str, bytes], **data: str) -> list[str]:
+    """Uploads files and waits until they are read; how each has ended."""
+    ended = []
+    for document in server.api.post(path, data=data, files=[("file", file) for file in files]).json()["documents"]:
+        with server.api.stream("GET", f"documents/{document['id']}/events") as response:
+            states = [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line.startswith("data: ")]
+        ended.append(states[-1]["status"])
+    return ended
+
+
+@pytest.fixture(scope="module")
+def with_copies(offline_server: Server) -> str:
+    """A session with two versions of a rule, of which its knowledge base has one too, and a text."""
+    api, session = offline_server.api, f"agent:{uuid.uuid4()}"
+    base = api.post("knowledge_bases", json={"name": "旧规章"}).json()["id"]
+    old, new = (
+        ("管理制度2025.pdf", chinese_pdf(RULES[:4])),
+        ("管理制度2026.pdf", chinese_pdf([*RULES[:2], "年假为二十天。", *RULES[3:]])),
+    )
+    text = ("手册.md", "# 手册\n\n租金为每月五千元，租期三年，到年底为止。".encode())
+    assert upload(offline_server, "documents", old, new, text, session_id=session) == ["ready"] * 3
+    assert upload(offline_server, f"knowledge_bases/{base}/documents", old, text) == ["ready"] * 2
+    assert api.put(f"sessions/{session}/knowledge_bases/{base}").is_success
+    return session
+
+
+def test_which_document_is_asked_and_the_answer_goes_on(offline_server: Server, with_copies: str) -> None:
+    which = offline_server.chat("总结第3到4页", with_copies)["response"]
+    assert which == "请指明文档。\n- 管理制度2025.pdf（共 4 页）\n- 管理制度2026.pdf（共 6 页）"
+    answer = offline(offline_server, with_copies, "管理制度2025.pdf")
+    assert RULES[2] in answer["response"] and RULES[3] in answer["response"] and RULES[0] not in answer["response"]
+    assert "管理制度2025.pdf：第 3 至 4 页，共 4 页。以下是" in answer["response"]
+    last = offline(offline_server, with_copies, "管理制度2026最后一页讲什么？")
+    assert RULES[5] in last["response"] and "管理制度2026.pdf：第 6 页，共 6 页。" in last["response"]
+    assert RULES[4] in offline(offline_server, with_copies, "第5页写了什么")["response"]  # one document alone has five pages
+
+
+def test_what_the_session_and_its_base_both_hold_is_quoted_once(offline_server: Server, with_copies: str) -> None:
+    answer = offline(offline_server, with_copies, "月租多少钱？")
+    assert answer["response"].count("租金为每月五千元") == 1
+    assert len(answer["sources"]) == len({source["quote"] for source in answer["sources"]})
+
+
+def test_versions_are_compared_however_they_are_named(offline_server: Server, with_copies: str) -> None:
+    for question in ("比较管理制度2025.pdf和管理制度2026.pdf的年假", "2025版和2026版管理制度在年假方面有什么不同？"):
+        answer = offline(offline_server, with_copies, question)
+        first, second = answer["response"].split("**")[2::2]
+        assert "十五天" in first and "二十天" in second, answer["response"]
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("年假有几天？", "无法读取该文档：文件已损坏"), ("How much leave?", "the file is damaged")]
+)
+def test_a_session_whose_documents_have_failed_says_why(offline_server: Server, question: str, words: str) -> None:
+    session = f"agent:{uuid.uuid4()}"
+    assert upload(offline_server, "documents", ("坏.pdf", b"%PDF-1.4 broken"), session_id=session) == ["failed"]
+    answer = offline(offline_server, session, question)["response"]
+    assert f"坏.pdf{'：' if '年' in question else ': '}" in answer and words in answer
