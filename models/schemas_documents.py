@@ -99,16 +99,16 @@ class PassageView(ChunkView):
     """A chunk that a search has found."""
 
     model_config = example(
-        text="第三章 休假。工作满五年的员工，年假为十五天。",
+        text="| 五年以上 | 十五天 |",
         document_id=DOCUMENT,
         filename="员工手册.pdf",
         page=13,
-        start=10_482,
-        end=10_505,
+        start=10_505,
+        end=10_519,
         score=0.92,
-        index=26,
+        index=27,
         heading=["员工手册", "第三章 休假"],
-        context="",
+        context="| 工龄 | 年假 |",
     )
 
     document_id: str
