@@ -29,7 +29,11 @@ class Named:
 
     def __init__(self, question: str, known: Sequence[str]) -> None:
         self.question, self.text = question, question
-        self.known = sorted(dict.fromkeys(known), key=len, reverse=True)
+        # a pattern takes long to make: those for names of which nothing is in the question are not made
+        text = question.lower()
+        names = {name: _stem(name) for name in known}
+        self.known = sorted((name for name, stem in names.items() if stem.lower() in text), key=len, reverse=True)
+        self.others = [name for name in names if name not in self.known]
         self._found: dict[int, str] = {}
 
     @property
@@ -63,7 +67,7 @@ class Named:
 
     def take_pieces(self) -> None:
         """Known names of which pieces stand apart, as in 新旧办法 or 2024 版和 2025 版手册; only where they are several."""
-        pieces = {name: found for name in self.known[:PIECES] if (found := self._pieces(_stem(name)))}
+        pieces = {name: found for name in self.others[:PIECES] if (found := self._pieces(_stem(name)))}
         if len({*self.names, *pieces}) < 2:
             return
         for name, spans in pieces.items():
@@ -77,7 +81,7 @@ class Named:
         """Words that begin the question and are part of known names: the name, if it is one alone."""
         head = re.match(rf"[^{MASK}\s]{{2,}}", self.text)
         word = head[0].removesuffix("的").removesuffix("中") if head else ""
-        fitting = [name for name in self.known if len(word) > 1 and word.lower() in _stem(name).lower()]
+        fitting = [name for name in self.others if len(word) > 1 and word.lower() in _stem(name).lower()]
         if fitting:
             self._take(fitting[0] if len(fitting) == 1 else word, rf"^{re.escape(word)}")
 
@@ -94,7 +98,7 @@ class Named:
         tokens, text = _TOKEN.findall(stem), self.question.lower()
         for cut in range(1, len(tokens)):
             head, tail = "".join(tokens[:cut]).lower(), "".join(tokens[cut:]).lower()
-            if max(len(head), len(tail)) < 2:
+            if max(len(head), len(tail)) < 2 or head not in text or tail not in text:
                 continue
             pairs = [*product(_places(head, text), _places(tail, text))]
             gap, *spans = min(((max(a[0], b[0]) - min(a[1], b[1]), a, b) for a, b in pairs), default=(NEAR + 1,))

@@ -205,10 +205,10 @@ def _topic(text: str, compares: bool) -> str:
     bare = _COMPARE.sub(" ", _THEM.sub(" ", text)) if compares else text
     if not _says_more(bare):
         return ""
-    text = _NAMES.sub(" ", _SAYS.sub(" ", text)) if MASK in text else text
+    text = _NAMES.sub(" ", _SAYS.sub(" ", text))
     if compares:
         text = _DIFFERENCE.sub(" ", _THEM.sub(" ", text))
-    elif MASK not in text:
+    else:
         text = re.sub(rf"^\W*(?:请|帮我)*(?:{SUMMARISE.pattern})(?:一下)?(?:of\b|the\b|\s)*", "", text, flags=re.IGNORECASE)
     return _phrase(text)
 
