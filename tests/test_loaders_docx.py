@@ -173,6 +173,14 @@ def test_a_strict_document_is_read() -> None:
     assert text_of(replaced(documents.docx([]), document=body), "a.docx") == "严格"
 
 
+@pytest.mark.parametrize("words", ["见附图", "See below"])
+def test_words_beside_a_picture_without_text_were_not_read_by_ocr(words: str) -> None:
+    with zipfile.ZipFile(BytesIO(documents.docx([words]))) as file:
+        members: dict[str, str | bytes] = {name: file.read(name) for name in file.namelist()}
+    content = documents.archive(members | {"word/media/image1.png": documents.text_image([])})
+    assert [(page.text, page.method) for page in read(content, "a.docx", ocr=lambda _: "")] == [(words, "text")]
+
+
 def test_the_pictures_of_a_scanned_document_are_read_by_ocr() -> None:
     content = documents.docx([])
     with zipfile.ZipFile(BytesIO(content)) as file:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from utils.archives import Archive, local_name
 from utils.errors import DocumentUnreadable
@@ -65,7 +65,8 @@ def _pages(path: Path, options: LoadOptions) -> Iterator[Page]:
         scans = [] if len(plain) >= FEW_CHARS else list(filter(PICTURE.fullmatch, archive.names()))
         if scans:
             read = read_pictures(map(archive.read, scans), options.ocr)
-            yield Page(None, f"{text if len(read) < FEW_READ else plain}\n\n{read}", "ocr")
+            method: Literal["text", "ocr"] = "text" if plain.strip() and not read.strip() else "ocr"
+            yield Page(None, f"{text if len(read) < FEW_READ else plain}\n\n{read}", method)
         else:
             yield Page(None, text)
         if beside := "\n\n".join(document.headers_and_footers()):
