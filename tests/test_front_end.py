@@ -133,7 +133,11 @@ def test_a_finished_turn_as_one_object() -> None:
     [answer] = [event.answer for batch in batches for event in batch if isinstance(event, Ended)]
     found = whole(answer)
     assert list(found) == ["id", "role", "content", "tool_calls", "sources", "usage", "finish_reason"]
-    assert (found["id"], found["role"], found["content"]) == ("msg_2", "assistant", "我查一下。\n\n五年以上的十五天 [3][1]。")
+    assert (found["id"], found["role"], found["content"]) == (
+        "msg_2",
+        "assistant",
+        "我查一下。\n\n五年以上的十五天 [3][1]。",
+    )
     assert found["usage"] == {"input_tokens": 100, "output_tokens": 9, "total_tokens": 109}
     assert [call["name"] for call in found["tool_calls"]] == ["visit_url", "search_documents"]
 
