@@ -12,7 +12,7 @@ from fixtures.databases import at_once
 from models import conversations, document_lists, documents, housekeeping, knowledge_bases
 from models.database import Database, conversation_knowledge_bases, now
 from models.documents import Document
-from models.knowledge_bases import ReadyBase
+from models.knowledge_bases import ReadyBase, UnreadyDocument
 from models.turn_records import open_turn
 from models.turns import SessionKey, Turn
 from utils.errors import DocumentCancelled, InvalidField, NotFound
@@ -139,6 +139,12 @@ def test_a_session_searches_its_files_and_its_bases(database: Database, base: st
     with database.write() as connection:
         opened = open_turn(connection, Turn(KEY, "年假几天？"), 60)
     assert (opened.documents, opened.bases) == (files, bases)
+    assert opened.unready == (UnreadyDocument("报告.pdf"),)
+    documents.start(database, "doc_3")
+    documents.finish(database, "doc_3", "failed", error="encrypted")
+    with database.write() as connection:
+        (failed,) = open_turn(connection, Turn(KEY, "年假几天？"), 60).unready
+    assert failed.failure and "密码" in failed.failure.message("zh")
     knowledge_bases.detach(database, KEY, base)
     assert knowledge_bases.searched(database, KEY) == (files, ())
     assert [one.id for one in document_lists.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1"]
