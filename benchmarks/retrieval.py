@@ -53,7 +53,7 @@ class Product:
         self._api = httpx.Client(base_url=url, timeout=120)
 
     def measure(self, one: Set, questions: list[Question]) -> Figures:
-        session = f"{one.name}-{uuid.uuid4().hex[:12]}"
+        session = f"benchmark-{uuid.uuid4().hex[:12]}"
         started = time.perf_counter()
         rows = self._upload(session, one.files)
         seconds = time.perf_counter() - started
