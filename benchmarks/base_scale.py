@@ -29,10 +29,10 @@ from models.conversations import ReadyDocument
 from models.embeddings import BundledEmbedder
 from models.knowledge_bases import ReadyBase
 from models.vector_db_manager import VectorStore
-from services.base_index import BaseIndexes
-from services.document_index import IndexCache
-from services.ranking import Part, Ranking, rank
-from services.segments import Segment, Source, write
+from services.search.base_index import BaseIndexes
+from services.search.document_index import IndexCache
+from services.search.ranking import Part, Ranking, rank
+from services.search.segments import Segment, Source, write
 
 BASE = ReadyBase("kb_scale", "scale", 1)
 QUESTIONS = 100

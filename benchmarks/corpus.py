@@ -15,7 +15,7 @@ import numpy as np
 
 from models.embeddings import BundledEmbedder, Vectors
 from models.vector_db_manager import StoredDocument, StoredPassage
-from services.cutting import sentences
+from services.text.cutting import sentences
 
 SENTENCES = 6_000  # that are embedded
 SENTENCE_CHARS = (10, 300)

@@ -13,8 +13,8 @@ from models.passages import Passage
 from models.picture_words import inside
 from models.prompts import MARKER
 from services.citation_markers import Citation, place_of
-from services.cutting import parts, sentences
-from services.lexical import Terms, terms
+from services.search.lexical import Terms, terms
+from services.text.cutting import parts, sentences
 from utils.prose import blocks, is_row
 
 UNCITED = 5  # passages that are named when an answer cites none

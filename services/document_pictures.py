@@ -19,10 +19,10 @@ from PIL import Image
 from models.llm_factory import vision_model
 from models.prompts import language_of as language_of_name
 from services import document_files as files
-from services.cutting import width
 from services.image_service import describe
 from services.picture_blocks import Sight, filled
 from services.summaries import language_of
+from services.text.cutting import width
 from utils import http_client
 from utils.errors import DocumentUnreadable, Language, ProviderNotConfigured
 from utils.images import encode_for_model

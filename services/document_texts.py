@@ -17,8 +17,8 @@ from models.database import Database
 from models.documents import Document
 from models.passages import Passage, TextChunk
 from services import document_files as files
-from services.chunking import chunk
 from services.page_journal import PageJournal, pages_of
+from services.text.chunking import chunk
 from utils.errors import DocumentNotReady, NotFound
 from utils.loaders import Page
 from utils.settings import Settings

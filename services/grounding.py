@@ -16,7 +16,7 @@ from models import documents
 from models.database import Database
 from models.passages import Passage
 from services import document_files as files
-from services.cutting import sentences
+from services.text.cutting import sentences
 
 NEAR = 2_000  # characters around the place where a passage is said to stand
 

@@ -17,12 +17,12 @@ from models.database import Database
 from models.documents import STAGES, Document, Stage
 from models.embeddings import embedder
 from services import document_files as files
-from services.chunking import chunk, extracted_text
 from services.document_pictures import DocumentPictures
 from services.document_texts import keep_chunks
 from services.page_journal import PageJournal
 from services.retrieval_service import RetrievalService
 from services.summaries import body_text, document_summary
+from services.text.chunking import chunk, extracted_text
 from utils import jobs
 from utils.errors import (
     DocumentUnreadable,

@@ -12,9 +12,9 @@ from models.documents import Document
 from models.knowledge_bases import ReadyBase
 from models.tools import Description, Part, Reading
 from services import document_files as files
-from services.cutting import parts
 from services.document_texts import chunks_of, read_pages
-from services.running_heads import bodies
+from services.text.cutting import parts
+from services.text.running_heads import bodies
 from utils.errors import NotFound
 
 AROUND = 3  # pages before and behind, which show what is header and footer

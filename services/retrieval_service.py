@@ -21,12 +21,12 @@ from models.knowledge_bases import ReadyBase
 from models.passages import Passage, TextChunk
 from models.rerankers import reranker
 from models.vector_db_manager import StoredDocument, StoredPassage, VectorStore
-from services.base_index import BaseIndexes
-from services.chunking import passages
-from services.document_index import IndexCache
-from services.ranking import Part, rank
-from services.reranking import CANDIDATES, reranked
-from services.segments import FORMAT
+from services.search.base_index import BaseIndexes
+from services.search.document_index import IndexCache
+from services.search.ranking import Part, rank
+from services.search.reranking import CANDIDATES, reranked
+from services.search.segments import FORMAT
+from services.text.chunking import passages
 from utils.errors import ChatError
 from utils.settings import Settings
 

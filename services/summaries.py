@@ -12,8 +12,8 @@ from models.llm_factory import chat_model, provider_name
 from models.prompts import SUMMARY_OF_DOCUMENT, SUMMARY_OF_NOTES, SUMMARY_OF_PART, summary_prompt
 from models.providers import local_transformers, offline
 from services.citation_markers import without_markers
-from services.cutting import parts, sentences, width
-from services.running_heads import bodies
+from services.text.cutting import parts, sentences, width
+from services.text.running_heads import bodies
 from utils import http_client
 from utils.errors import ChatError, Language, UpstreamError
 from utils.loaders import Page

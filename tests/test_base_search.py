@@ -19,12 +19,12 @@ from models.documents import Document
 from models.knowledge_bases import ReadyBase
 from models.migrations import upgrade
 from models.passages import Passage
-from services.base_index import MOST_UNMERGED
-from services.chunking import chunk
-from services.compaction import FACTOR
-from services.ranking import RESCORED
 from services.retrieval_service import RetrievalService
-from services.segments import Segment
+from services.search.base_index import MOST_UNMERGED
+from services.search.compaction import FACTOR
+from services.search.ranking import RESCORED
+from services.search.segments import Segment
+from services.text.chunking import chunk
 from utils.errors import StoreUnavailable
 from utils.loaders import Page
 from utils.settings import Settings

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.passages import TextChunk
-from services.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages
-from services.cutting import sentences, width
-from services.outlines import MARKED_CHARS
+from services.text.chunking import CHUNK_WIDTH, PASSAGE_WIDTH, chunk, extracted_text, passages
+from services.text.cutting import sentences, width
+from services.text.outlines import MARKED_CHARS
 from utils.loaders import Page
 
 ZH = "本合同自双方签字之日起生效。甲方应当在三十日内付款；乙方应当在收到款项后发货！逾期怎么办？按日支付违约金……"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from services.chunking import chunk
+from services.text.chunking import chunk
 from utils.loaders import Page
 
 TITLES = ["1 Scope", "1.1 设备采购流程", "1.2 Storage of spare parts", "2 验收", "2.1 Warranty claims", "附录 A 联系方式"]

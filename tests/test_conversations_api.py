@@ -356,7 +356,9 @@ def test_all_data_of_a_user_can_be_deleted(make_server: MakeServer, scripted: Up
     httpx.post(f"{server.url}/api/config", json={"user_id": "甲", "max_tokens": 100})
     deleted = server.api.delete("user_data").json()["deleted"]
     assert deleted == {
-        **{"conversations": 4, "messages": 8, "configs": 1},
+        "conversations": 4,
+        "messages": 8,
+        "configs": 1,
         **dict.fromkeys(("knowledge_bases", "documents", "pictures", "passages"), 0),
     }
     assert httpx.get(f"{server.url}/conversations").json() == {"conversations": [], "next_cursor": None}

@@ -8,9 +8,9 @@ from fakes.documents import chinese_pdf
 from fixtures.ingestion import Product
 from models.passages import Passage, TextChunk
 from services import document_files as files
-from services.chunking import chunk, extracted_text
 from services.document_texts import DocumentTexts, chunks_of, keep_chunks, read_pages
 from services.page_journal import PageJournal
+from services.text.chunking import chunk, extracted_text
 from utils.errors import DocumentNotReady, DocumentUnreadable, NotFound
 from utils.loaders import Page
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.lexical import SPACED, UNSPACED, Postings, bm25, script, terms
+from services.search.lexical import SPACED, UNSPACED, Postings, bm25, script, terms
 
 
 def scores(query: str, *documents: list[str]) -> list[float]:

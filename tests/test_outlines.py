@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.chunking import chunk
+from services.text.chunking import chunk
 from utils.loaders import Page
 
 BODY = "本条规定适用于全体正式员工，各部门负责人应当组织学习，并在部门内严格执行。" * 6

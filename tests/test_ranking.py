@@ -9,8 +9,8 @@ import pytest
 from models.conversations import ReadyDocument
 from models.embeddings import BundledEmbedder
 from models.vector_db_manager import StoredDocument, StoredPassage
-from services.ranking import DENSE_FLOOR, DENSE_WEIGHT, LEXICAL_FLOOR, Part, Ranking, rank
-from services.segments import Segment, Source, write
+from services.search.ranking import DENSE_FLOOR, DENSE_WEIGHT, LEXICAL_FLOOR, Part, Ranking, rank
+from services.search.segments import Segment, Source, write
 
 CHINESE = {
     "年假": "员工入职满一年后，每年享有十天带薪年假。年假应当提前两周向部门经理提出申请，未休完的可以顺延到次年三月。",

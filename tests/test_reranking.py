@@ -9,8 +9,8 @@ import pytest
 from fakes.rerank import RerankServer, answer
 from models.passages import Passage
 from models.rerankers import Judgement, Reranker, reranker
-from services.chunking import width
-from services.reranking import CANDIDATES, PASSAGE_WIDTH, QUESTION_WIDTH, REQUEST_WIDTH, reranked
+from services.search.reranking import CANDIDATES, PASSAGE_WIDTH, QUESTION_WIDTH, REQUEST_WIDTH, reranked
+from services.text.chunking import width
 from utils.errors import UpstreamTimeout
 from utils.settings import Settings
 

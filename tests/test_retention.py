@@ -16,8 +16,8 @@ from models.conversations import find_or_create
 from models.database import Database, conversations, messages, now, owners
 from models.turn_records import close_turn, open_turn
 from models.turns import SessionKey, Turn
-from services.chunking import chunk
 from services.housekeeping import LATE_SECONDS, Housekeeper
+from services.text.chunking import chunk
 from utils.loaders import Page
 
 KEEP = 3

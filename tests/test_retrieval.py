@@ -14,9 +14,9 @@ from fakes.upstream import Upstream
 from fixtures.stores import chroma_server
 from models.conversations import ReadyDocument
 from models.passages import Passage
-from services.chunking import chunk, extracted_text
-from services.document_index import FILE_ROWS, IndexCache
 from services.retrieval_service import RetrievalService
+from services.search.document_index import FILE_ROWS, IndexCache
+from services.text.chunking import chunk, extracted_text
 from utils.loaders import Page
 from utils.settings import Settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.numerals import value_of
-from services.running_heads import bodies
+from services.text.numerals import value_of
+from services.text.running_heads import bodies
 from utils.loaders import Page
 
 TEXTS = [

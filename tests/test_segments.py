@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.vector_db_manager import StoredDocument, StoredPassage
-from services import lexical
-from services.lexical import Postings, bm25, merged
-from services.segments import Segment, Source, write
+from services.search import lexical
+from services.search.lexical import Postings, bm25, merged
+from services.search.segments import Segment, Source, write
 from utils import array_files
 
 DIMENSIONS = 100  # not a multiple of 64

@@ -10,8 +10,8 @@ import pytest
 from fakes.replies import hang, status
 from fakes.upstream import Request, Upstream
 from models.embeddings import BundledEmbedder, Vectors
-from services.cutting import width
 from services.summaries import body_text, central_sentences, document_summary, language_of, summarise
+from services.text.cutting import width
 from utils.errors import ChatError, UpstreamBusy, UpstreamError
 from utils.loaders import Page
 from utils.settings import Settings

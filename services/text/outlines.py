@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from services.cutting import width
-from services.numerals import CHINESE, value_of
+from services.text.cutting import width
+from services.text.numerals import CHINESE, value_of
 from utils.texts import CJK
 
 TITLE_WIDTH = 80

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 
 from models.passages import TextChunk
-from services.blocks import Block, blocks, is_list_item
-from services.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, parts, stripped, width
-from services.outlines import Heading, Outline, is_marked, is_numbered
-from services.running_heads import bodies, key_of, running_heads, without_page_number
-from services.tables import is_row
+from services.text.blocks import Block, blocks, is_list_item
+from services.text.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, parts, stripped, width
+from services.text.outlines import Heading, Outline, is_marked, is_numbered
+from services.text.running_heads import bodies, key_of, running_heads, without_page_number
+from services.text.tables import is_row
 from utils.loaders import Page
 
 CHUNK_WIDTH = 1_200  # measured: smaller ones are found less often; larger ones crowd the model's window

@@ -5,11 +5,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from services.contents import Place, contents
-from services.cutting import Span
-from services.numerals import CHINESE
-from services.outlines import Heading, Line, headings
-from services.tables import Table, goes_on, is_row, loose_rows, table_of
+from services.text.contents import Place, contents
+from services.text.cutting import Span
+from services.text.numerals import CHINESE
+from services.text.outlines import Heading, Line, headings
+from services.text.tables import Table, goes_on, is_row, loose_rows, table_of
 from utils.loaders import Page
 
 _ANY = re.compile(r"[^\n]*\n?")

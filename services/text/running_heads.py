@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from services.cutting import Span
-from services.numerals import CHINESE, value_of
+from services.text.cutting import Span
+from services.text.numerals import CHINESE, value_of
 from utils.loaders import Page
 from utils.texts import CJK
 

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from services.cutting import Span
-from services.numerals import value_of
+from services.text.cutting import Span
+from services.text.numerals import value_of
 from utils.loaders import Page
 
 LONGEST = 300  # characters of an entry

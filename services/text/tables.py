@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.cutting import ROWS, cut, width
+from services.text.cutting import ROWS, cut, width
 
 HEAD_WIDTH = 600  # of the head of a table that is repeated for other rows
 LOOSE_ROWS = 3  # so many in a row make a table without marks

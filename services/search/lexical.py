@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b
-from importlib import resources
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import snowballstemmer
 from numpy.typing import NDArray
+
+from utils.chinese import simplified
 
 K1, B = 1.2, 0.75
 MOST_POSTINGS = 1_000_000  # that a query has looked at: some 15 ms
@@ -82,7 +83,7 @@ class Matches:
 
 def terms(text: str) -> Terms:
     """All terms of `text`, as often as they occur."""
-    folded = unicodedata.normalize("NFKC", text).lower().translate(_simplified())
+    folded = simplified(unicodedata.normalize("NFKC", text).lower())
     points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     unspaced = _unspaced()[points]
     pairs = unspaced[:-1] & unspaced[1:]
@@ -100,13 +101,6 @@ def script(text: str) -> int:
     spaced = sum(map(len, _SPACED_LETTERS.findall(text)))
     unspaced = 2 * sum(map(len, _UNSPACED_LETTERS.findall(text)))
     return (unspaced > spaced) - (unspaced < spaced)
-
-
-@cache
-def _simplified() -> dict[int, str]:
-    """OpenCC's table from Traditional to Simplified, by single characters: no word may depend on its neighbours here."""
-    table = (resources.files("opencc") / "dictionary" / "TSCharacters.txt").read_text("utf-8")
-    return {ord(line[0]): line.split()[1] for line in table.splitlines() if line}
 
 
 @cache

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from models.conversations import ReadyDocument
-from services.base_folder import BaseFolder
-from services.document_index import IndexCache
-from services.segments import Segment, Source
+from services.search.base_folder import BaseFolder
+from services.search.document_index import IndexCache
+from services.search.segments import Segment, Source
 
 FACTOR = 8  # segments of one size, which become one of the next
 LOADED = 4  # documents at a time

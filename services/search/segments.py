@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.vector_db_manager import StoredDocument
-from services.lexical import Postings, merged, script
+from services.search.lexical import Postings, merged, script
 from utils import array_files
 
 FORMAT = 3  # to be raised whenever terms or arrays change

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.passages import Passage
 from models.rerankers import Judgement, Reranker
-from services.cutting import width
+from services.text.cutting import width
 from utils.errors import ChatError
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from models.conversations import ReadyDocument
 from models.knowledge_bases import ReadyBase
-from services.base_folder import BaseFolder, Stamp
-from services.compaction import compact, flush
-from services.document_index import IndexCache
-from services.ranking import Part
-from services.segments import Segment
+from services.search.base_folder import BaseFolder, Stamp
+from services.search.compaction import compact, flush
+from services.search.document_index import IndexCache
+from services.search.ranking import Part
+from services.search.segments import Segment
 from utils.errors import StoreUnavailable
 
 MOST_UNMERGED = 64  # documents outside of segments that a search puts up with

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from models.conversations import ReadyDocument
 from models.embeddings import Vectors
 from models.passages import Passage
-from services.lexical import SPACED, UNSPACED, Matches, bm25
-from services.segments import Segment, searched_text
+from services.search.lexical import SPACED, UNSPACED, Matches, bm25
+from services.search.segments import Segment, searched_text
 
 # Words and meaning are each brought to about 0..1, then added. The floors keep small differences from being blown up: that
 # between two chunks, or that between chunks which share only a particle with the question.

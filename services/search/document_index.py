@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path, PurePath
 
 from models.vector_db_manager import StoredDocument, VectorStore
-from services.segments import Segment, Source, write
+from services.search.segments import Segment, Source, write
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 import orjson
 
 from services.document_files import locked
-from services.segments import Segment, Source, write
+from services.search.segments import Segment, Source, write
 from utils.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
