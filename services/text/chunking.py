@@ -7,7 +7,7 @@ from itertools import groupby, takewhile
 
 from models.passages import TextChunk
 from services.text.blocks import Block, blocks, is_list_item
-from services.text.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, parts, stripped, width
+from services.text.cutting import LINES, PROSE, ROWS, Cuts, Span, cut, ends_within_lines, parts, stripped, width
 from services.text.outlines import Heading, Outline, is_marked, is_numbered
 from services.text.running_heads import bodies, key_of, running_heads, without_page_number
 from services.text.tables import is_row
@@ -126,9 +126,14 @@ def _cuts(text: str, block: Block) -> tuple[Cuts, int]:
     if block.kind in ("code", "table"):
         return ROWS, ATOM_WIDTH
     lines = [line.rstrip() for line in text[block.start : block.end].split("\n") if line.strip()]
-    short = SHORT_LINE * max(map(len, lines))
-    whole = sum(len(line) < short or _END.search(line) is not None for line in lines)
-    return (LINES if len(lines) > 2 and whole >= WHOLE_LINES * len(lines) else PROSE), 0
+    running = ends_within_lines(text, block.start, block.end) * 2 >= len(lines)
+    return (LINES if len(lines) > 2 and _whole(lines, running) >= WHOLE_LINES * len(lines) else PROSE), 0
+
+
+def _whole(lines: Sequence[str], running: bool) -> int:
+    """How many lines are not broken at the margin. In `running` text short ones say nothing: others may be joined."""
+    short = 0 if running else SHORT_LINE * max(map(len, lines))
+    return sum(len(line) < short or _END.search(line) is not None for line in lines)
 
 
 def _groups(text: str, found: Sequence[Block], outline: Outline, running: set[str]) -> Iterator[list[_Piece]]:

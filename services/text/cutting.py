@@ -59,6 +59,11 @@ def sentences(text: str) -> list[Span]:
     return [span for span in spans if span.start < span.end]
 
 
+def ends_within_lines(text: str, start: int, end: int) -> int:
+    """How many sentences of text[start:end] end in the middle of a line, as those of running text do."""
+    return sum("\n" not in match[0] and match.end() < end for match in _SENTENCE.finditer(text, start, end))
+
+
 def cut(text: str, start: int, end: int, limit: int, cuts: Cuts, wide: int = 0) -> Iterator[Span]:
     """Parts of about the same width, none wider than `limit`, cut where the first of `cuts` that helps allows it.
 
