@@ -346,7 +346,9 @@ def test_lines_that_are_no_sentences_stay_whole() -> None:
 
 def test_sentences_whose_lines_are_joined_in_part_are_cut_behind_sentences() -> None:
     joined = "药房技术员负责日常管理，药剂师因此有时间专注于专业领域。他们也为病人提供咨询。" * 6
-    broken = "从而形成了药理\n学的基础，并概述了药房的作用和药剂师的职\n能。例如，他描述了蒸馏的方法，并指出了铜化合\n物的毒性。"
+    broken = (
+        "从而形成了药理\n学的基础，并概述了药房的作用和药剂师的职\n能。例如，他描述了蒸馏的方法，并指出了铜化合\n物的毒性。"
+    )
     found = chunks_of("\n".join(f"{joined}{broken}" for _ in range(9)))
     assert len(found) > 3 and all(part.text.endswith("。") for part in found)
 
