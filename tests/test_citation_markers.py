@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from models.passages import Passage
@@ -286,7 +286,8 @@ PROSE += ["[8, p. 7]", "[9和7]", "[^7]", "[^1]"]
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(PROSE), max_size=15).map("".join))
 def test_no_invented_marker_is_left_in_prose(text: str) -> None:
-    found = checked(["总之", text])  # an answer that is `[1, 7]` alone is an array
+    assume(not re.search(r",\s*\n", text))  # a bracket below a comma is a row of an array
+    found = checked(["总之", text])  # and so is an answer that is `[1, 7]` alone
     assert not re.search(r"[6-9]", found.text) and found.text.count("[") == len(found.citations)
 
 
