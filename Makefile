@@ -44,7 +44,7 @@ test: install .venv/node
 	$(BIN)/pytest -m "not slow"
 
 test-all: install .venv/node .venv/local
-	$(BIN)/pytest
+	$(BIN)/pytest --hypothesis-profile=search
 
 check: install
 	$(BIN)/ruff format --check .

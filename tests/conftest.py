@@ -2,6 +2,13 @@
 
 import os
 
+from hypothesis import settings
+
+# The same examples in each run: `--hypothesis-profile=search` looks for others, as `make test-all` does.
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("search", print_blob=True)
+settings.load_profile("fixed")
+
 # numpy with several BLAS threads on busy cores falls to a few passages a second
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
