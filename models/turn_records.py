@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from models.branches import Place, count_shown, go_to, known_to_client, shown
-from models.conversations import Conversation, ReadyDocument, create_in, find_in, title_of
+from models.conversations import Conversation, create_in, find_in, title_of
 from models.database import Database, conversations, messages, now, retried
-from models.knowledge_bases import ReadyBase, Searched, UnreadyDocument, searched_in
+from models.knowledge_bases import Searched, searched_in
 from models.turns import Attachment, Branch, MessageStatus, Turn
 
 # The statements of every turn, built once: building one costs more than running it.
@@ -47,9 +47,7 @@ class OpenedTurn:
     conversation: Conversation
     question: str
     attachments: tuple[Attachment, ...]
-    documents: tuple[ReadyDocument, ...]
-    bases: tuple[ReadyBase, ...]
-    unready: tuple[UnreadyDocument, ...]
+    searched: Searched
     previous_seq: int
     first_seq: int
     seq: int
@@ -98,7 +96,7 @@ def open_turn(connection: Connection, turn: Turn, ttl: float) -> OpenedTurn:
 def _open_unstored(conversation: Conversation, turn: Turn, found: Searched) -> OpenedTurn:
     question = "\n\n".join([*(message.content for message in turn.before), turn.message])
     last = conversation.last_seq
-    return OpenedTurn(conversation, question, turn.attachments, *found, last, last + 1, last + 2)
+    return OpenedTurn(conversation, question, turn.attachments, found, last, last + 1, last + 2)
 
 
 def _open_stored(
@@ -114,7 +112,7 @@ def _open_stored(
         asked = place.question
         rows = [{**common, **answer, "seq": last + 1, "parent_id": asked.id, "client_id": ""}]
         attachments = tuple(Attachment(**attachment) for attachment in asked.attachments)
-        opened = OpenedTurn(conversation, asked.content, attachments, *found, last, asked.seq, last + 1, True)
+        opened = OpenedTurn(conversation, asked.content, attachments, found, last, asked.seq, last + 1, True)
     else:
         text = _with_unknown(connection, conversation.id, turn)
         question = {"id": turn.message_ids[0], "role": "user", "content": text, "status": "complete"}
@@ -124,7 +122,7 @@ def _open_stored(
             | {"attachments": attached},
             {**common, **answer, "seq": last + 2, "parent_id": turn.message_ids[0], "client_id": ""},
         ]
-        opened = OpenedTurn(conversation, text, turn.attachments, *found, last, last + 1, last + 2, branch is not None)
+        opened = OpenedTurn(conversation, text, turn.attachments, found, last, last + 1, last + 2, branch is not None)
     connection.execute(_ADD_MESSAGES, rows)
     return opened
 

@@ -7,7 +7,6 @@ from typing import Any
 from models import turn_records
 from models.conversations import title_of
 from models.events import Answer, Chunk, Reasoning
-from models.knowledge_bases import Searched
 from models.turn_records import OpenedTurn
 from models.turns import Branch, MessageStatus, Turn
 from services import titles
@@ -46,8 +45,7 @@ class TurnRun:
                 rebuilt, asked = _before(lease.turns, self.turn.branch, self.turn.client_id)
                 question = asked or question
             turns = lease.turns if rebuilt is None else rebuilt
-            found = Searched(opened.documents, opened.bases, opened.unready)
-            generation.prepare(self._own_prompt(lease, opened), turns, question, found)
+            generation.prepare(self._own_prompt(lease, opened), turns, question, opened.searched)
             status, error = await generation.run(lease.token)
             answer, said = generation.answer(), generation.state.transcript()
             if not opened.conversation.temporary:

@@ -22,7 +22,6 @@ class TurnState:
     emit: Callable[[Event], None]
     room: int
     text: list[str] = field(default_factory=list)
-    length: int = 0  # of the text, in characters
     partial: list[str] = field(default_factory=list)  # of the model call that runs
     reasoning: list[str] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -50,13 +49,14 @@ class TurnState:
             return
         if self.text and not self.partial and not self.text[-1].endswith("\n"):
             self._emit_text("\n\n")
-        self.citations += [Citation(number, self.length + start) for number, start in citations]
+        if citations:
+            before = sum(map(len, self.text))
+            self.citations += [Citation(number, before + start) for number, start in citations]
         self.partial.append(content)
         self._emit_text(content)
 
     def _emit_text(self, content: str) -> None:
         self.text.append(content)
-        self.length += len(content)
         self.emit(Chunk(content))
 
     def transcript(self) -> list[dict[str, Any]]:

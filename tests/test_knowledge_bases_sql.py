@@ -138,12 +138,12 @@ def test_a_session_searches_its_files_and_its_bases(database: Database, base: st
     assert [one.id for one in document_lists.named(database, KEY, ["doc_1", "doc_2"])] == ["doc_1", "doc_2"]
     with database.write() as connection:
         opened = open_turn(connection, Turn(KEY, "年假几天？"), 60)
-    assert (opened.documents, opened.bases) == (files, bases)
-    assert opened.unready == (UnreadyDocument("报告.pdf"),)
+    assert opened.searched[:2] == (files, bases)
+    assert opened.searched.unready == (UnreadyDocument("报告.pdf"),)
     documents.start(database, "doc_3")
     documents.finish(database, "doc_3", "failed", error="encrypted")
     with database.write() as connection:
-        (failed,) = open_turn(connection, Turn(KEY, "年假几天？"), 60).unready
+        (failed,) = open_turn(connection, Turn(KEY, "年假几天？"), 60).searched.unready
     assert failed.failure and "密码" in failed.failure.message("zh")
     knowledge_bases.detach(database, KEY, base)
     assert knowledge_bases.searched(database, KEY) == (files, ())
