@@ -217,9 +217,12 @@ class Generation:
             FIRST_TOKEN.observe(time.perf_counter() - self.started)
         self.emit(event)
 
-    def answer(self) -> Answer:
+    async def answer(self) -> Answer:
         """What has come of it."""
         state = self.state
+        # finding quotes takes milliseconds each, which the other turns of the loop would wait for
+        cited = (state.response, state.citations, state.passages, self.turn.message)
+        sources = await self.shop.in_thread(sources_of, *cited) if state.passages else ()
         return Answer(
             session_id=self.turn.key.session_id,
             message_id=self.turn.message_ids[1],
@@ -227,7 +230,7 @@ class Generation:
             model=state.model,
             finish_reason=state.finish_reason,
             reasoning="".join(state.reasoning),
-            sources=sources_of(state.response, state.citations, state.passages, self.turn.message),
+            sources=sources,
             tool_calls=tuple(state.tool_calls),
             usage=state.usage,
             extra=self.turn.extra,

@@ -47,7 +47,7 @@ class TurnRun:
             turns = lease.turns if rebuilt is None else rebuilt
             generation.prepare(self._own_prompt(lease, opened), turns, question, opened.searched)
             status, error = await generation.run(lease.token)
-            answer, said = generation.answer(), generation.state.transcript()
+            answer, said = await generation.answer(), generation.state.transcript()
             if not opened.conversation.temporary:
                 await self._store(status, said, answer)
             ending = self.outlet.ending(answer, error)
@@ -154,7 +154,7 @@ class StatelessRun:
         generation.prepare(turn.system_prompt or "", grouped(turn.history or ()), question)
         status, error = await generation.run(token)
         TURNS.labels(status).inc()
-        answer = generation.answer()
+        answer = await generation.answer()
         if status == "complete":
             await cache.keep(answer)
         self.outlet.show(self.outlet.ending(answer, error))
