@@ -3,21 +3,18 @@
 Temporary sessions are in no list, since SQL holds nothing that they say.
 """
 
-import base64
-import binascii
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, or_, select, update
 
+from models import cursors
 from models.conversations import create_in, find_in
 from models.database import Database, conversations, documents, messages, retried, user_configs
 from models.turns import SessionKey
-from utils.errors import Conflict, InvalidField, Language, NotFound
+from utils.errors import Conflict, Language, NotFound
 
 UNTITLED: dict[Language, str] = {"en": "New conversation", "zh": "新对话"}
 PORTION = 200  # rows that are read at once where all are wanted
@@ -25,8 +22,6 @@ PORTION = 200  # rows that are read at once where all are wanted
 _LISTED = [conversations.c[name] for name in ("id", "session_id", "title", "created_at", "updated_at", "message_count")]
 _STORED = conversations.c.temporary.is_(False)
 _NOT_CLEARED = messages.c.cleared_at.is_(None)
-_PLACE = struct.Struct(">qq")
-_EPOCH, _TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +56,14 @@ def page(
     """
     conditions = [conversations.c.owner_id == owner, _STORED]
     if cursor is not None:
-        conditions += _after(*_decode(cursor))
+        conditions += _after(*cursors.decode(cursor, int))
     if query:
         conditions.append(_says(query))
     order = conversations.c.updated_at.desc(), conversations.c.id.desc()
     with database.read() as connection:
         rows = connection.execute(select(*_LISTED).where(*conditions).order_by(*order).limit(limit + 1)).all()
     found = [Listed(*row) for row in rows[:limit]]
-    return found, _encode(found[-1].updated_at, found[-1].id) if len(rows) > limit else None
+    return found, cursors.encode(found[-1].updated_at, found[-1].id) if len(rows) > limit else None
 
 
 def _after(updated_at: datetime, id: int) -> list[ColumnElement[bool]]:
@@ -85,22 +80,6 @@ def _says(query: str) -> ColumnElement[bool]:
         messages.c.content.icontains(query, autoescape=True),
     )
     return or_(conversations.c.title.icontains(query, autoescape=True), said)
-
-
-def _encode(updated_at: datetime, id: int) -> str:
-    place = _PLACE.pack((updated_at - _EPOCH) // _TICK, id)
-    return base64.urlsafe_b64encode(place + zlib.crc32(place).to_bytes(4)).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> tuple[datetime, int]:
-    try:
-        micros, id = _PLACE.unpack_from(base64.urlsafe_b64decode(cursor + "="))
-        place = _EPOCH + micros * _TICK, id
-        if _encode(*place) == cursor:
-            return place
-    except (binascii.Error, ValueError, struct.error, OverflowError):
-        pass
-    raise InvalidField.at("cursor", "is none that this server has given", "不是本服务给出的游标")
 
 
 def find_listed(database: Database, key: SessionKey) -> Listed:

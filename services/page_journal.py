@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from services import document_files as files
 from utils.errors import DocumentUnreadable
 from utils.loaders import Page
 
@@ -60,9 +61,7 @@ class PageJournal:
     def replace(self, pages: Sequence[Page]) -> None:
         """Puts other pages in the place of those that were read, all at once; with them the journal is complete."""
         lines = [{"page_count": self.page_count}, *map(asdict, pages), {"complete": True}]
-        part = self._path.with_name(self._path.name + ".part")
-        part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-        part.replace(self._path)
+        files.write(self._path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         self.pages, self.complete = list(pages), True
 
     def end(self) -> None:

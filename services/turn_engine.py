@@ -6,7 +6,6 @@ order of events is the order of what happened. One compiled agent serves all tur
 
 import asyncio
 import contextvars
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
@@ -32,8 +31,6 @@ from services.turn_state import TurnState, said
 from utils.errors import UpstreamError, UpstreamTimeout
 from utils.metrics import TOOL_CALLS
 from utils.session_storage import SessionStorage
-
-log = logging.getLogger(__name__)
 
 NESTING = 50  # levels of arguments; JSON can be read much deeper than it can be written
 FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}

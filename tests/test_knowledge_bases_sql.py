@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from fixtures.databases import at_once
 from models import conversations, document_lists, documents, housekeeping, knowledge_bases
+from models.cursors import decode, encode
 from models.database import Database, conversation_knowledge_bases, now
 from models.documents import Document
 from models.knowledge_bases import ReadyBase, UnreadyDocument
@@ -224,3 +225,12 @@ def test_only_what_was_uploaded_again_is_called_a_duplicate(database: Database, 
     made = document(database, "doc_1")
     assert "duplicate" not in made.as_item()
     assert replace(made, duplicate=True).as_item()["duplicate"] is True
+
+
+def test_a_cursor_of_another_list_is_refused(database: Database) -> None:
+    for of_conversations in (encode(now(), 42), encode(now(), 0x6162_6364_6566_6768)):
+        assert decode(of_conversations, int)
+    with pytest.raises(InvalidField):
+        knowledge_bases.page(database, "local", limit=2, cursor=encode(now(), 42))
+    with pytest.raises(InvalidField):
+        decode(encode(now(), "kb_5c2e8f1a9d7b4036e1c4a7f2"), int)

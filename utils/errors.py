@@ -88,8 +88,8 @@ class ChatError(Exception):
     def faults(self, language: Language) -> list[dict[str, str]]:
         """The field errors as clients are told them."""
         return [
-            {"field": str(fault["field"]), "message": str((language == "zh" and fault.get("zh")) or fault["message"])}
-            for fault in self.errors
+            {"field": str(one["field"]), "message": str((language == "zh" and one.get("zh")) or one["message"])}
+            for one in self.errors
         ]
 
     def as_dict(self) -> dict[str, Any]:

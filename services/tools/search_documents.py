@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, zip_longest
 
 from pydantic import BaseModel, Field
@@ -43,7 +44,7 @@ class Arguments(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """What one query found in one group of documents."""
 
@@ -51,7 +52,7 @@ class Found:
     group: Sequence[ReadyDocument] | None
     passages: list[Passage]
 
-    @property
+    @cached_property
     def weak(self) -> bool:
         """Whether even the best passage hardly fits."""
         best = max(self.passages, key=lambda passage: passage.score, default=None)
