@@ -56,7 +56,7 @@ def page(
     """
     conditions = [conversations.c.owner_id == owner, _STORED]
     if cursor is not None:
-        conditions += _after(*cursors.decode(cursor, int))
+        conditions += cursors.after(conversations.c.updated_at, conversations.c.id, cursor, descending=True)
     if query:
         conditions.append(_says(query))
     order = conversations.c.updated_at.desc(), conversations.c.id.desc()
@@ -64,12 +64,6 @@ def page(
         rows = connection.execute(select(*_LISTED).where(*conditions).order_by(*order).limit(limit + 1)).all()
     found = [Listed(*row) for row in rows[:limit]]
     return found, cursors.encode(found[-1].updated_at, found[-1].id) if len(rows) > limit else None
-
-
-def _after(updated_at: datetime, id: int) -> list[ColumnElement[bool]]:
-    # the first condition alone is one that every database can look up in the index
-    column = conversations.c.updated_at
-    return [column <= updated_at, or_(column < updated_at, conversations.c.id < id)]
 
 
 def _says(query: str) -> ColumnElement[bool]:

@@ -35,8 +35,10 @@ def decode(cursor: str, kind: type[Id]) -> tuple[datetime, Id]:
     raise InvalidField.at("cursor", "is none that this server has given", "不是本服务给出的游标")
 
 
-def after(moment: Column[Any], id: Column[Any], cursor: str) -> list[ColumnElement[bool]]:
-    """What follows a cursor in the ascending order of these two columns. Raises InvalidField."""
-    last, last_id = decode(cursor, str)
+def after(moment: Column[Any], id: Column[Any], cursor: str, *, descending: bool = False) -> list[ColumnElement[bool]]:
+    """What follows a cursor in the order of these two columns. Raises InvalidField."""
+    last, last_id = decode(cursor, id.type.python_type)
     # the first condition alone is one that every database can look up in an index
+    if descending:
+        return [moment <= last, or_(moment < last, id < last_id)]
     return [moment >= last, or_(moment > last, id > last_id)]

@@ -269,9 +269,3 @@ def ready_documents(database: Database, base_id: str) -> list[ReadyDocument]:
     with database.read() as connection:
         rows = connection.execute(mine.order_by(documents.c.created_at, documents.c.id))
         return [ReadyDocument(row.id, row.filename) for row in rows]
-
-
-def searchable(database: Database, document_ids: Collection[str]) -> set[str]:
-    """Which of these documents may be searched, whoever holds them."""
-    with database.read() as connection:
-        return set(connection.scalars(select(documents.c.id).where(documents.c.id.in_(document_ids), _SEARCHABLE)))

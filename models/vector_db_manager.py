@@ -140,8 +140,8 @@ class VectorStore:
 
     def foreign(self) -> list[str]:
         """The ids of the documents that only other models have embedded."""
-        own, others = self._ids(self.name), [id for name in self._others() for id in self._ids(name)]
-        return [id for id in dict.fromkeys(others) if id not in own]
+        own = set(self._ids(self.name))
+        return [id for id in dict.fromkeys(id for name in self._others() for id in self._ids(name)) if id not in own]
 
     def _delete(self, name: str, document_ids: Sequence[str]) -> None:
         for ids in _batches(document_ids, DELETED_DOCUMENTS):

@@ -70,6 +70,11 @@ def chunks_of(folder: Path) -> list[TextChunk]:
     ]
 
 
+def headings_of(folder: Path) -> list[Sequence[str]]:
+    """The path of headings above each chunk; [] where it was not kept, or the document is gone."""
+    return [heading for _, _, _, heading, _ in _places(folder)]
+
+
 class Above(NamedTuple):
     """What stands above a chunk: the headings, outermost first, and the head of the table whose rows follow."""
 
@@ -100,18 +105,18 @@ class DocumentTexts:
 
         It stays that text, as `context`, where an earlier version of the product has indexed the document.
         """
-        holders = documents.holders(self._database, {passage.document_id for passage in passages})
-        places = {id: _places(self._uploads / holder / id) for id, holder in holders.items()}
+        places = {id: _places(folder) for id, folder in self._folders(passages).items()}
         return [_above(places.get(passage.document_id, []), passage) for passage in passages]
 
     def around(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
         """Up to `count` chunks before and behind each passage of a search."""
-        chunks = {id: self._chunks(id) for id in {passage.document_id for passage in passages}}
-        return [_around(chunks[passage.document_id], passage, count) for passage in passages]
+        chunks = {id: chunks_of(folder) for id, folder in self._folders(passages).items()}
+        return [_around(chunks.get(passage.document_id, []), passage, count) for passage in passages]
 
-    def _chunks(self, document_id: str) -> list[TextChunk]:
-        document = documents.load(self._database, document_id)
-        return chunks_of(self._folder(document)) if document else []
+    def _folders(self, passages: Sequence[Passage]) -> dict[str, Path]:
+        """The folders of the documents that still hold these passages."""
+        holders = documents.holders(self._database, {passage.document_id for passage in passages})
+        return {id: self._uploads / holder / id for id, holder in holders.items()}
 
     def _find(self, owner: str, document_id: str) -> Document:
         document = documents.find(self._database, owner, document_id)

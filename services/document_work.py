@@ -94,7 +94,7 @@ class DocumentWork:
     def _ended(self, document: Document, *, kill: bool) -> Iterator[bool]:
         """Whether no job works on a document, for as long as this lasts; with `kill` one that does is killed."""
         try:
-            if kill and not document.finished:
+            if kill:
                 self.jobs.stop(document.id)
         except StoreUnavailable as error:
             log.warning("the job of %s is not stopped: %s", document.id, error)

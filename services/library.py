@@ -12,7 +12,7 @@ from models.documents import Document
 from models.knowledge_bases import ReadyBase
 from models.tools import Description, Part, Reading
 from services import document_files as files
-from services.document_texts import chunks_of, read_pages
+from services.document_texts import headings_of, read_pages
 from services.text.cutting import parts
 from services.text.running_heads import bodies
 from utils.errors import NotFound
@@ -73,8 +73,6 @@ class Library(NamedTuple):
 
 def _headings(folder: Path) -> list[str]:
     """The first headings of a document, of the upper levels; none where it was indexed before they were kept."""
-    if not (folder / files.CHUNKS).exists():
-        return []
-    upper = dict.fromkeys(chunk.heading[:LEVELS] for chunk in chunks_of(folder))
+    upper = dict.fromkeys(tuple(heading[:LEVELS]) for heading in headings_of(folder))
     titles = dict.fromkeys(path[-1][:HEADING_CHARS] for path in upper if path)
     return list(titles)[:HEADINGS]

@@ -111,7 +111,7 @@ def test_what_may_be_searched_raises_the_version_and_nothing_else_does(database:
     assert [one.id for one in knowledge_bases.ready_documents(database, base)] == ["doc_1", "doc_2"]
     documents.delete(database, "local", "doc_1")
     assert version(database) == 3
-    assert knowledge_bases.searchable(database, ["doc_1", "doc_2"]) == {"doc_2"}
+    assert documents.holders(database, ["doc_1", "doc_2"]).keys() == {"doc_2"}
     assert len(documents.delete_held(database, base)) == 1
     assert version(database) == 4
 
